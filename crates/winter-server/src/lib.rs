@@ -1,1 +1,3 @@
-//! winter-server
+//! Winter's acting half: a thin tokio shell around `winter-core`.
+
+pub mod config;

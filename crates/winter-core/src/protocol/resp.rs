@@ -1,0 +1,263 @@
+//! RESP, versions 2 and 3, as clients send it: arrays of bulk strings.
+//!
+//! Source: the RESP specification of Redis and Valkey. There are no inline
+//! commands. Announced lengths are checked before anything is kept, and nothing
+//! is allocated for what has not come.
+
+use super::{Limits, Parsed, Skip, Step, Words, write_number};
+use crate::command::parse;
+use crate::fault::{Fault, Kind, echo};
+use crate::limits::{ARGUMENTS_MAX, KEY_BYTES_MAX, RESP_HEADER_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::reply::{Reply, Value};
+
+/// The protocol version that replies are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RESP2.
+    Two,
+    /// RESP3.
+    Three,
+}
+
+/// A header line: a type byte, a length, CR LF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    Incomplete,
+    Length { value: usize, bytes: usize },
+}
+
+/// Reads the next command from the front of `input`.
+#[must_use]
+pub fn next<'a>(input: &'a [u8], limits: Limits) -> Step<'a> {
+    read(input, limits).unwrap_or_else(Step::Broken)
+}
+
+fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
+    let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    if blank > 0 {
+        return Ok(Step::Blank(blank));
+    }
+    let (count, mut at) = match header(input, b'*')? {
+        Header::Incomplete => return Ok(Step::Incomplete(input.len() + 1)),
+        Header::Length { value: 0, bytes } => return Ok(Step::Blank(bytes)),
+        Header::Length { value, bytes } => (value, bytes),
+    };
+    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
+    let bulk_max = limits.value_bytes_max.max(KEY_BYTES_MAX + 1);
+    let mut words = Words::new();
+    for left in (0..count).rev() {
+        let (length, bytes) = match header(&input[at..], b'$')? {
+            Header::Incomplete => return Ok(Step::Incomplete(input.len() + 1)),
+            Header::Length { value, bytes } => (value, bytes),
+        };
+        at += bytes;
+        if length > bulk_max {
+            let fault = parse::too_long("the value", length, limits.value_bytes_max);
+            return Ok(Step::Oversize(
+                fault,
+                at,
+                Skip { bulk_left: length + 2, arguments_left: left },
+            ));
+        }
+        let end = at + length;
+        let Some(word) = input.get(at..end) else {
+            return Ok(Step::Incomplete(end + 2));
+        };
+        match input.get(end..end + 2) {
+            Some(b"\r\n") => {}
+            Some(_) => return Err(Fault::protocol("a bulk string must end with CR LF")),
+            None => return Ok(Step::Incomplete(end + 2)),
+        }
+        words.push(word);
+        at = end + 2;
+    }
+    let (verb, command) = parse::words(&words, limits.value_bytes_max);
+    Ok(Step::Command(Parsed { verb, command, length: at }))
+}
+
+/// Reads one header line at the front of `input`, which must begin with `kind`.
+pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
+    match input.first() {
+        None => return Ok(Header::Incomplete),
+        Some(&first) if first != kind => {
+            return Err(Fault::protocol(format!(
+                "expected '{}', got '{}'",
+                char::from(kind),
+                echo(&[first])
+            )));
+        }
+        Some(_) => {}
+    }
+    // Two digits at most is what nearly every header holds.
+    match *input {
+        [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            return length(kind, usize::from(a - b'0'), 4);
+        }
+        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            return length(kind, usize::from(a - b'0') * 10 + usize::from(b - b'0'), 5);
+        }
+        _ => {}
+    }
+    long_header(input, kind)
+}
+
+fn long_header(input: &[u8], kind: u8) -> Result<Header, Fault> {
+    let within = &input[..input.len().min(RESP_HEADER_BYTES_MAX)];
+    let Some(end) = memchr::memchr(b'\n', within) else {
+        if input.len() >= RESP_HEADER_BYTES_MAX {
+            let what = if kind == b'*' { "mbulk" } else { "bulk" };
+            return Err(Fault::protocol(format!("too big {what} count string")));
+        }
+        return Ok(Header::Incomplete);
+    };
+    let text = input[1..end].strip_suffix(b"\r").ok_or_else(|| invalid_length(kind))?;
+    if kind == b'*' && is_negative(text) {
+        return Ok(Header::Length { value: 0, bytes: end + 1 });
+    }
+    let leading_zero = text.len() > 1 && text[0] == b'0';
+    let value =
+        parse::number(text).filter(|_| !leading_zero).ok_or_else(|| invalid_length(kind))?;
+    length(kind, usize::try_from(value).map_err(|_| invalid_length(kind))?, end + 1)
+}
+
+fn length(kind: u8, value: usize, bytes: usize) -> Result<Header, Fault> {
+    let most = if kind == b'*' { ARGUMENTS_MAX } else { VALUE_BYTES_MAX };
+    if value > most {
+        return Err(invalid_length(kind));
+    }
+    Ok(Header::Length { value, bytes })
+}
+
+fn is_negative(text: &[u8]) -> bool {
+    matches!(text.strip_prefix(b"-").and_then(parse::number), Some(1..))
+}
+
+fn invalid_length(kind: u8) -> Fault {
+    if kind == b'*' {
+        Fault::protocol("invalid multibulk length")
+    } else {
+        Fault::protocol("invalid bulk length")
+    }
+}
+
+/// Writes `reply` to the end of `output`.
+pub fn write(reply: &Reply<'_>, version: Version, output: &mut Vec<u8>) {
+    match reply {
+        Reply::Word(word) => simple(word, output),
+        Reply::WordVersion(word, v) => {
+            output.extend_from_slice(b"*2\r\n");
+            bulk(word.as_bytes(), output);
+            integer(*v, output);
+        }
+        Reply::Data(data) => bulk(data, output),
+        Reply::VersionData(v, data) => {
+            output.extend_from_slice(b"*2\r\n");
+            integer(*v, output);
+            bulk(data, output);
+        }
+        Reply::Nil => null(version, output),
+        Reply::Integer(n) => integer(*n, output),
+        Reply::MissingTable => output.extend_from_slice(b"-MISSINGTABLE missing table\r\n"),
+        Reply::Text(text) => bulk(text.as_bytes(), output),
+        Reply::Lines(lines) => {
+            count(b'*', lines.len(), output);
+            lines.iter().for_each(|line| bulk(line.as_bytes(), output));
+        }
+        Reply::Fields(fields) => {
+            map(fields.len(), version, output);
+            for (field, value) in fields {
+                bulk(field.as_bytes(), output);
+                bulk(value.as_bytes(), output);
+            }
+        }
+        Reply::Scan { cursor, keys } => {
+            output.extend_from_slice(b"*2\r\n");
+            bulk(itoa::Buffer::new().format(*cursor).as_bytes(), output);
+            count(b'*', keys.len(), output);
+            keys.iter().for_each(|key| bulk(key, output));
+        }
+        Reply::Resp(value) => write_value(value, version, output),
+        Reply::Fault(fault) => write_fault(fault, output),
+    }
+}
+
+fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
+    output.push(b'-');
+    output.extend_from_slice(fault.kind.prefix().as_bytes());
+    output.push(b' ');
+    if fault.kind == Kind::Protocol {
+        output.extend_from_slice(b"Protocol error: ");
+    }
+    output.extend_from_slice(fault.sentence.as_bytes());
+    output.extend_from_slice(b"\r\n");
+}
+
+fn write_value(value: &Value, version: Version, output: &mut Vec<u8>) {
+    match value {
+        Value::Simple(text) => simple(text, output),
+        Value::Bulk(data) => bulk(data, output),
+        Value::Verbatim(text) if version == Version::Three => {
+            count(b'=', text.len() + 4, output);
+            output.extend_from_slice(b"txt:");
+            output.extend_from_slice(text.as_bytes());
+            output.extend_from_slice(b"\r\n");
+        }
+        Value::Verbatim(text) => bulk(text.as_bytes(), output),
+        Value::Integer(n) => integer(*n, output),
+        Value::Null => null(version, output),
+        Value::Array(items) => sequence(b'*', items, version, output),
+        Value::Set(items) if version == Version::Three => sequence(b'~', items, version, output),
+        Value::Set(items) => sequence(b'*', items, version, output),
+        Value::Map(pairs) => {
+            map(pairs.len(), version, output);
+            for (key, value) in pairs {
+                write_value(key, version, output);
+                write_value(value, version, output);
+            }
+        }
+    }
+}
+
+fn sequence(kind: u8, items: &[Value], version: Version, output: &mut Vec<u8>) {
+    count(kind, items.len(), output);
+    items.iter().for_each(|item| write_value(item, version, output));
+}
+
+fn map(pairs: usize, version: Version, output: &mut Vec<u8>) {
+    match version {
+        Version::Two => count(b'*', pairs * 2, output),
+        Version::Three => count(b'%', pairs, output),
+    }
+}
+
+fn null(version: Version, output: &mut Vec<u8>) {
+    output.extend_from_slice(match version {
+        Version::Two => b"$-1\r\n",
+        Version::Three => b"_\r\n",
+    });
+}
+
+fn simple(text: &str, output: &mut Vec<u8>) {
+    output.push(b'+');
+    output.extend_from_slice(text.as_bytes());
+    output.extend_from_slice(b"\r\n");
+}
+
+fn integer(n: impl itoa::Integer, output: &mut Vec<u8>) {
+    output.push(b':');
+    write_number(n, output);
+    output.extend_from_slice(b"\r\n");
+}
+
+fn bulk(data: &[u8], output: &mut Vec<u8>) {
+    output.reserve(data.len() + 16);
+    count(b'$', data.len(), output);
+    output.extend_from_slice(data);
+    output.extend_from_slice(b"\r\n");
+}
+
+fn count(kind: u8, n: usize, output: &mut Vec<u8>) {
+    output.push(kind);
+    write_number(n, output);
+    output.extend_from_slice(b"\r\n");
+}

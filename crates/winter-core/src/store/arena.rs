@@ -1,0 +1,368 @@
+//! Pages of entries.
+//!
+//! Entries are appended to open pages and never change; an entry that is
+//! overwritten or deleted leaves garbage behind until its page is emptied. There
+//! is one open page for entries without a deadline and one for each class of
+//! times to live, so that what is written together expires together and a page
+//! comes free whole. Pages are small while a slice is small.
+
+use super::entry::Entry;
+use super::index::Location;
+use crate::time::{Deadline, Timestamp};
+
+/// The size of a full-grown page: what one step of reclaiming reads.
+const PAGE_BYTES_MAX: usize = 16 << 10;
+const PAGE_BYTES_MIN: usize = 128;
+/// Entries longer than this have a page of their own.
+const SHARED_ENTRY_BYTES_MAX: usize = 2 << 10;
+const OFFSET_BITS: u32 = 14;
+const PAGES_MAX: usize = 1 << 22;
+/// Pages that a search for the emptiest looks at.
+const CANDIDATES_MAX: usize = 64;
+/// Classes of times to live: none, and up to 4 s, 65 s, 17 min, 4.6 h, more.
+const CLASSES: usize = 6;
+
+const _: () = assert!(PAGE_BYTES_MAX == 1 << OFFSET_BITS);
+
+/// A page's number within its arena, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageNumber(pub(super) u32);
+
+impl Location {
+    fn new(page: PageNumber, offset: usize) -> Self {
+        Self(u64::from(page.0) << OFFSET_BITS | offset as u64)
+    }
+
+    /// The page that the entry lies in.
+    #[must_use]
+    pub fn page(self) -> PageNumber {
+        PageNumber(u32::try_from(self.0 >> OFFSET_BITS).expect("36 bits less 14"))
+    }
+
+    const fn offset(self) -> usize {
+        (self.0 & ((1 << OFFSET_BITS) - 1)) as usize
+    }
+}
+
+/// When entries of a page expire: the first and the last deadline of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifespan {
+    /// The first deadline.
+    pub first: Deadline,
+    /// The last.
+    pub last: Deadline,
+}
+
+impl Lifespan {
+    fn widened(span: Option<Self>, deadline: Deadline) -> Self {
+        span.map_or(Self { first: deadline, last: deadline }, |span| Self {
+            first: span.first.min(deadline),
+            last: span.last.max(deadline),
+        })
+    }
+
+    /// When enough of the page has expired that reading it is worth the while:
+    /// a quarter of the way from the first deadline to the last. So reading
+    /// costs a constant for each entry that is reclaimed.
+    #[must_use]
+    pub const fn sweep_at(self) -> Timestamp {
+        let (first, last) = (self.first.as_millis(), self.last.as_millis());
+        Timestamp::from_millis(first + (last - first) / 4)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    bytes: Vec<u8>,
+    /// Bytes of entries that the index leads to.
+    live: usize,
+    span: Option<Lifespan>,
+    /// When the page is to be swept, as the partition's queue has it.
+    scheduled: Option<Timestamp>,
+}
+
+/// The pages of a slice.
+#[derive(Debug)]
+pub struct Arena {
+    /// By number; the first is never used, so that no location is 0.
+    pages: Vec<Page>,
+    free: Vec<u32>,
+    open: [Option<PageNumber>; CLASSES],
+    /// Bytes of all pages, free room in them included.
+    page_bytes: usize,
+    /// Bytes written to pages.
+    used: usize,
+    /// Bytes of entries that the index leads to.
+    live: usize,
+    search_from: usize,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self {
+            pages: vec![Page::default()],
+            free: Vec::new(),
+            open: [None; CLASSES],
+            page_bytes: 0,
+            used: 0,
+            live: 0,
+            search_from: 0,
+        }
+    }
+}
+
+impl Arena {
+    /// Bytes that the arena has allocated.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.page_bytes
+            + self.pages.capacity() * size_of::<Page>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Bytes of entries that are not garbage.
+    #[must_use]
+    pub const fn live_bytes(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes of entries that nothing leads to any more.
+    #[must_use]
+    pub const fn garbage_bytes(&self) -> usize {
+        self.used - self.live
+    }
+
+    /// The entry at `location`, which the index leads to.
+    #[inline]
+    #[must_use]
+    pub fn entry(&self, location: Location) -> Entry<'_> {
+        self.read(location).expect("the index leads to whole entries").0
+    }
+
+    /// The entry at `location` and its length, if a whole one stands there.
+    #[inline]
+    #[must_use]
+    pub fn read(&self, location: Location) -> Option<(Entry<'_>, usize)> {
+        let page = self.pages.get(location.page().0 as usize)?;
+        Entry::decode(&page.bytes, location.offset())
+    }
+
+    /// The first byte at `location`, read so that the cache holds it.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, location: Location) -> u8 {
+        let page = &self.pages[location.page().0 as usize];
+        page.bytes.get(location.offset()).copied().unwrap_or(0)
+    }
+
+    /// Appends an entry: where it lies, or `None` when the arena has no page
+    /// number left (64 GiB of small entries in one slice).
+    pub fn append(&mut self, entry: &Entry<'_>, now: Timestamp) -> Option<Location> {
+        let length = entry.encoded_len();
+        let number = if length > SHARED_ENTRY_BYTES_MAX {
+            self.new_page(length)?
+        } else {
+            self.page_with_room(length, class_of(entry.deadline, now))?
+        };
+        let page = &mut self.pages[number.0 as usize];
+        let location = Location::new(number, page.bytes.len());
+        entry.encode(&mut page.bytes);
+        page.live += length;
+        if let Some(deadline) = entry.deadline {
+            page.span = Some(Lifespan::widened(page.span, deadline));
+        }
+        self.used += length;
+        self.live += length;
+        Some(location)
+    }
+
+    /// Whether an entry of `length` bytes can be appended.
+    #[must_use]
+    pub fn has_page_numbers(&self) -> bool {
+        !self.free.is_empty() || self.pages.len() < PAGES_MAX
+    }
+
+    /// Makes garbage of the entry at `location`, `length` bytes long. A page
+    /// that holds nothing else comes free.
+    pub fn discard(&mut self, location: Location, length: usize) {
+        let number = location.page();
+        let page = &mut self.pages[number.0 as usize];
+        page.live -= length;
+        self.live -= length;
+        if page.live == 0 {
+            self.free_page(number);
+        }
+    }
+
+    /// When the entries of `page` expire.
+    #[must_use]
+    pub fn span(&self, page: PageNumber) -> Option<Lifespan> {
+        self.pages.get(page.0 as usize)?.span
+    }
+
+    /// Notes that `page` is to be swept, and says when: `None` when nothing in it
+    /// expires, or it is to be swept by then already.
+    pub fn schedule(&mut self, number: PageNumber) -> Option<Timestamp> {
+        let page = self.pages.get_mut(number.0 as usize)?;
+        let at = page.span?.sweep_at();
+        if page.scheduled.is_some_and(|scheduled| scheduled <= at) {
+            return None;
+        }
+        page.scheduled = Some(at);
+        Some(at)
+    }
+
+    /// Whether `page` was to be swept at `at`; then it no longer is.
+    pub fn unschedule(&mut self, number: PageNumber, at: Timestamp) -> bool {
+        let Some(page) = self.pages.get_mut(number.0 as usize) else { return false };
+        page.scheduled.take_if(|scheduled| *scheduled == at).is_some()
+    }
+
+    /// Pages that hold an entry whose deadline has passed.
+    pub fn expired_pages(&self, now: Timestamp) -> impl Iterator<Item = PageNumber> {
+        (0u32..).zip(&self.pages).filter_map(move |(number, page)| {
+            page.span.is_some_and(|span| span.first.has_passed(now)).then_some(PageNumber(number))
+        })
+    }
+
+    /// Sets when the entries of `page` expire, as a sweep has found.
+    pub fn set_span(&mut self, page: PageNumber, deadlines: impl Iterator<Item = Deadline>) {
+        let span = deadlines.fold(None, |span, d| Some(Lifespan::widened(span, d)));
+        self.pages[page.0 as usize].span = span;
+    }
+
+    /// Every entry of `page` in the order they were written, garbage too.
+    #[must_use]
+    pub fn entries(&self, page: PageNumber) -> Entries<'_> {
+        let bytes = self.pages.get(page.0 as usize).map_or(&[][..], |page| &page.bytes);
+        Entries { page, bytes, offset: 0 }
+    }
+
+    /// Takes no more entries into `page`.
+    pub fn close(&mut self, page: PageNumber) {
+        for open in &mut self.open {
+            if *open == Some(page) {
+                *open = None;
+            }
+        }
+    }
+
+    /// The page with the most garbage among the next few in turn.
+    pub fn emptiest(&mut self) -> Option<PageNumber> {
+        let pages = self.pages.len();
+        let looked_at = pages.min(CANDIDATES_MAX);
+        let start = self.search_from;
+        self.search_from = (start + looked_at) % pages;
+        (start..start + looked_at)
+            .map(|n| n % pages)
+            .max_by_key(|&n| self.pages[n].bytes.len() - self.pages[n].live)
+            .filter(|&n| self.pages[n].bytes.len() > self.pages[n].live)
+            .map(|n| PageNumber(u32::try_from(n).expect("fewer than 2^22 pages")))
+    }
+
+    fn page_with_room(&mut self, length: usize, class: usize) -> Option<PageNumber> {
+        if let Some(number) = self.open[class] {
+            let page = &self.pages[number.0 as usize].bytes;
+            if page.capacity() - page.len() >= length {
+                return Some(number);
+            }
+        }
+        let size = 1 << (self.page_bytes / 8).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX).ilog2();
+        let number = self.new_page(size.max(length))?;
+        self.open[class] = Some(number);
+        Some(number)
+    }
+
+    fn new_page(&mut self, bytes: usize) -> Option<PageNumber> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None if self.pages.len() < PAGES_MAX => {
+                self.pages.push(Page::default());
+                u32::try_from(self.pages.len() - 1).expect("fewer than 2^22 pages")
+            }
+            None => return None,
+        };
+        let page = &mut self.pages[number as usize];
+        page.bytes = Vec::with_capacity(bytes);
+        self.page_bytes += page.bytes.capacity();
+        Some(PageNumber(number))
+    }
+
+    fn free_page(&mut self, number: PageNumber) {
+        self.close(number);
+        let page = std::mem::take(&mut self.pages[number.0 as usize]);
+        self.used -= page.bytes.len();
+        self.page_bytes -= page.bytes.capacity();
+        self.free.push(number.0);
+    }
+}
+
+/// The entries of a page.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    page: PageNumber,
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Location, Entry<'a>, usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (entry, length) = Entry::decode(self.bytes, self.offset)?;
+        let location = Location::new(self.page, self.offset);
+        self.offset += length;
+        Some((location, entry, length))
+    }
+}
+
+fn class_of(deadline: Option<Deadline>, now: Timestamp) -> usize {
+    match deadline.map(|deadline| deadline.millis_left(now)) {
+        None => 0,
+        Some(0..0x1000) => 1,
+        Some(0x1000..0x1_0000) => 2,
+        Some(0x1_0000..0x10_0000) => 3,
+        Some(0x10_0000..0x100_0000) => 4,
+        Some(_) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(data: &[u8]) -> Entry<'_> {
+        Entry { version: 1, deadline: None, key: b"key", data }
+    }
+
+    #[test]
+    fn what_is_appended_is_read_until_it_is_discarded() {
+        let mut arena = Arena::default();
+        let now = Timestamp::default();
+        let data = vec![7; 5_000];
+        let lengths = [0usize, 1, 100, 2_000, 2_048, 2_049, 5_000];
+        let at: Vec<_> =
+            lengths.iter().map(|&n| arena.append(&entry(&data[..n]), now).unwrap()).collect();
+        for (&location, n) in at.iter().zip(lengths) {
+            let (read, length) = arena.read(location).unwrap();
+            assert_eq!(read, entry(&data[..n]));
+            arena.discard(location, length);
+        }
+        assert_eq!((arena.live_bytes(), arena.garbage_bytes()), (0, 0));
+        assert_eq!(arena.page_bytes, 0);
+    }
+
+    #[test]
+    fn a_small_arena_has_small_pages() {
+        let mut arena = Arena::default();
+        arena.append(&entry(b"data"), Timestamp::default());
+        assert!(arena.bytes() < 512, "{}", arena.bytes());
+    }
+
+    #[test]
+    fn a_page_is_swept_when_a_quarter_of_its_span_has_passed() {
+        let span = [100, 500, 300].map(Deadline::from_millis);
+        let span = span.into_iter().fold(None, |s, d| Some(Lifespan::widened(s, d))).unwrap();
+        assert_eq!(span.sweep_at(), Timestamp::from_millis(200));
+    }
+}

@@ -1,0 +1,524 @@
+//! What a command means.
+//!
+//! A [`Partition`] is one state machine: the same commands at the same times
+//! make the same answers and the same entries. Where bytes lie, and when expired
+//! ones are reclaimed, is no part of that state: reclaiming is local and lazy.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::arena::PageNumber;
+use super::entry::Entry;
+use super::hash::{HashedKey, Seed};
+use super::index::{Location, Tag};
+use super::slice::{Found, Reclaimed, SLOT_BYTES, Slice};
+use super::table::Table;
+use crate::command::parse::too_long;
+use crate::command::{KeyOp, Version, Write};
+use crate::fault::{Fault, Kind};
+use crate::reply::Reply;
+use crate::time::{Deadline, Timestamp, Ttl};
+
+/// Bytes of keys that one scan step returns at the most.
+const SCAN_BYTES_MAX: usize = 1 << 20;
+
+/// The slice of every table that has entries in this partition.
+#[derive(Debug)]
+pub struct Partition {
+    seed: Seed,
+    /// Versions count from here, so that a restarted node does not repeat them.
+    first_version: Version,
+    version: u64,
+    /// The highest time that was brought: time never goes back.
+    clock: Timestamp,
+    slices: Vec<Option<Box<Slice>>>,
+    /// Pages to be swept, by when.
+    due: BinaryHeap<Reverse<(Timestamp, u32, PageNumber)>>,
+    /// Bytes that slices have allocated.
+    slice_bytes: usize,
+    reclaimed: Reclaimed,
+}
+
+/// What a write would add to a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of entries and their slots.
+    pub bytes: u64,
+}
+
+/// What a table holds in one partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Entries, expired ones that were not yet reclaimed among them.
+    pub entries: u64,
+    /// Bytes of entries and their slots.
+    pub bytes: u64,
+    /// Bytes allocated for them.
+    pub allocated_bytes: u64,
+}
+
+impl std::ops::AddAssign for Holdings {
+    fn add_assign(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+        self.allocated_bytes += other.allocated_bytes;
+    }
+}
+
+/// What was done about a slice after a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// Its invariants hold; nothing was done.
+    Sound,
+    /// It was made anew, and so many entries did not read well.
+    Rebuilt {
+        /// Entries that are gone.
+        lost: usize,
+    },
+}
+
+impl Partition {
+    /// An empty partition whose versions are greater than `first_version`.
+    #[must_use]
+    pub const fn new(seed: Seed, first_version: Version) -> Self {
+        Self {
+            seed,
+            first_version,
+            version: 0,
+            clock: Timestamp::from_millis(0),
+            slices: Vec::new(),
+            due: BinaryHeap::new(),
+            slice_bytes: 0,
+            reclaimed: Reclaimed { expired: 0, moved: 0 },
+        }
+    }
+
+    /// Bytes that the partition has allocated.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.slice_bytes
+            + self.slices.capacity() * size_of::<Option<Box<Slice>>>()
+            + self.due.capacity() * size_of::<Reverse<(Timestamp, u32, PageNumber)>>()
+    }
+
+    /// What reclaiming has done so far.
+    #[must_use]
+    pub const fn reclaimed(&self) -> Reclaimed {
+        self.reclaimed
+    }
+
+    /// Does `op` with `key` of `table` at the time `at`. Total: every operation
+    /// has an answer, and nothing of the outside is asked.
+    pub fn apply(
+        &mut self,
+        at: Timestamp,
+        table: &Table,
+        key: HashedKey<'_>,
+        op: &KeyOp<'_>,
+    ) -> Reply<'_> {
+        self.clock = self.clock.max(at);
+        match *op {
+            KeyOp::Get => match self.live(table, key) {
+                Some(found) => Reply::Data(found.entry.data),
+                None => Reply::Nil,
+            },
+            KeyOp::Gets => match self.live(table, key) {
+                Some(found) => {
+                    Reply::VersionData(self.first_version + found.entry.version, found.entry.data)
+                }
+                None => Reply::Nil,
+            },
+            KeyOp::Ttl => match self.live(table, key).map(|found| found.entry.deadline) {
+                Some(Some(deadline)) => Reply::Integer(deadline.millis_left(self.clock)),
+                Some(None) => Reply::Word("never"),
+                None => Reply::Nil,
+            },
+            _ => self.mutate(table, key, op).unwrap_or_else(Reply::Fault),
+        }
+    }
+
+    fn mutate(
+        &mut self,
+        table: &Table,
+        key: HashedKey<'_>,
+        op: &KeyOp<'_>,
+    ) -> Result<Reply<'static>, Fault> {
+        permitted(table, op)?;
+        let stands = self.live(table, key).map(|found| self.first_version + found.entry.version);
+        Ok(match (*op, stands) {
+            (KeyOp::PutNew(_), Some(_)) => Reply::Word("ok"),
+            (KeyOp::PutNew(write), None) => {
+                self.store(table, key, write)?;
+                Reply::Word("ok")
+            }
+            (KeyOp::Add(_), Some(version)) => Reply::WordVersion("exists", version),
+            (KeyOp::Add(write), None) => {
+                Reply::WordVersion("added", self.store(table, key, write)?)
+            }
+            (KeyOp::Put(write), _) => Reply::WordVersion("ok", self.store(table, key, write)?),
+            (KeyOp::Delete(None), None) => Reply::Word("ok"),
+            (KeyOp::Cas(..) | KeyOp::Delete(_) | KeyOp::Touch(..), None) => Reply::Nil,
+            (
+                KeyOp::Cas(expected, _)
+                | KeyOp::Delete(Some(expected))
+                | KeyOp::Touch(_, Some(expected)),
+                Some(version),
+            ) if expected != version => Reply::WordVersion("conflict", version),
+            (KeyOp::Cas(_, write), Some(_)) => {
+                Reply::WordVersion("ok", self.store(table, key, write)?)
+            }
+            (KeyOp::Delete(_), Some(_)) => {
+                self.remove(table, key);
+                Reply::Word("ok")
+            }
+            (KeyOp::Touch(ttl, _), Some(_)) => {
+                self.touch(table, key, ttl)?;
+                Reply::Word("ok")
+            }
+            (KeyOp::Get | KeyOp::Gets | KeyOp::Ttl, _) => unreachable!("reads do not come here"),
+        })
+    }
+
+    /// What `op` would add if it were applied at `at`; `None` when it would write nothing.
+    #[must_use]
+    pub fn cost(
+        &self,
+        at: Timestamp,
+        table: &Table,
+        key: HashedKey<'_>,
+        op: &KeyOp<'_>,
+    ) -> Option<Cost> {
+        let now = self.clock.max(at);
+        let found = self.slice(table).and_then(|slice| slice.find(key));
+        let live = found.filter(|found| !is_expired(&found.entry, now));
+        let (data, expires) = match (*op, live) {
+            (KeyOp::PutNew(write) | KeyOp::Add(write), None) | (KeyOp::Put(write), _) => {
+                (write.data, write.ttl.or(table.options.ttl).is_some())
+            }
+            (KeyOp::Cas(expected, write), Some(found))
+                if self.first_version + found.entry.version == expected =>
+            {
+                (write.data, write.ttl.or(table.options.ttl).is_some())
+            }
+            (KeyOp::Touch(ttl, expected), Some(found))
+                if expected.is_none_or(|v| self.first_version + found.entry.version == v) =>
+            {
+                (found.entry.data, ttl.is_some())
+            }
+            _ => return None,
+        };
+        let deadline = expires.then_some(Deadline::from_millis(0));
+        let entry = Entry { version: self.version + 1, deadline, key: key.key, data };
+        let bytes = (entry.encoded_len() + SLOT_BYTES) as u64;
+        Some(match found {
+            Some(old) => Cost {
+                entries: 0,
+                bytes: bytes.saturating_sub((old.entry.encoded_len() + SLOT_BYTES) as u64),
+            },
+            None => Cost { entries: 1, bytes },
+        })
+    }
+
+    /// How many entries of `table` have not expired at `at`.
+    pub fn count(&mut self, at: Timestamp, table: &Table) -> u64 {
+        self.reclaim_expired(at, table);
+        self.slice(table).map_or(0, |slice| slice.entries() as u64)
+    }
+
+    /// Takes every expired entry of `table` out.
+    pub fn reclaim_expired(&mut self, at: Timestamp, table: &Table) {
+        self.clock = self.clock.max(at);
+        let (seed, now) = (self.seed, self.clock);
+        let done = self.with_slice(table.slot, |slice| slice.sweep_all(seed, now));
+        self.reclaimed += done.unwrap_or_default();
+        self.tidy(table.slot);
+    }
+
+    /// One step of a scan from tag `from`: keys that begin with `prefix` go to
+    /// `found`, and at least `count` entries are looked at. Answers where to go
+    /// on, and how many entries were looked at; `None` at the partition's end.
+    #[must_use]
+    pub fn scan(
+        &self,
+        at: Timestamp,
+        table: &Table,
+        from: Tag,
+        prefix: &[u8],
+        count: u64,
+        found: &mut Vec<Vec<u8>>,
+    ) -> (Option<Tag>, u64) {
+        let now = self.clock.max(at);
+        let (mut looked_at, mut bytes) = (0, 0);
+        let (mut last, mut next) = (None, None);
+        let Some(slice) = self.slice(table) else { return (None, 0) };
+        slice.walk(from, |tag, entry| {
+            // Keys of one tag go together: the cursor cannot tell them apart.
+            if (looked_at >= count || bytes >= SCAN_BYTES_MAX) && last != Some(tag) {
+                next = Some(tag);
+                return false;
+            }
+            last = Some(tag);
+            looked_at += 1;
+            if entry.key.starts_with(prefix) && !is_expired(&entry, now) {
+                bytes += entry.key.len();
+                found.push(entry.key.to_vec());
+            }
+            true
+        });
+        (next, looked_at)
+    }
+
+    /// What `table` holds here.
+    #[must_use]
+    pub fn holdings(&self, table: &Table) -> Holdings {
+        self.slice(table).map_or_else(Holdings::default, holdings_of)
+    }
+
+    /// What each table holds here, by the table's slot.
+    pub fn all_holdings(&self) -> impl Iterator<Item = (u32, Holdings)> {
+        (0u32..)
+            .zip(&self.slices)
+            .filter_map(|(slot, slice)| Some((slot, holdings_of(slice.as_deref()?))))
+    }
+
+    /// Takes `table`'s slice out, for the caller to drop when no lock is held.
+    #[must_use]
+    pub fn detach(&mut self, table: &Table) -> Option<Box<Slice>> {
+        let place = self.slices.get_mut(table.slot as usize)?;
+        let slice = place.take_if(|slice| slice.table() == table.id)?;
+        self.slice_bytes -= slice.allocated_bytes();
+        Some(slice)
+    }
+
+    /// Reclaims what is due at `now`, at most `pages_max` pages of it: whether
+    /// more is due.
+    pub fn maintain(&mut self, now: Timestamp, pages_max: usize) -> bool {
+        self.clock = self.clock.max(now);
+        for _ in 0..pages_max {
+            let Some(&Reverse((at, slot, page))) = self.due.peek() else { return false };
+            if at > self.clock {
+                return false;
+            }
+            self.due.pop();
+            self.sweep_page(at, slot, page);
+        }
+        self.next_due().is_some_and(|at| at <= self.clock)
+    }
+
+    fn sweep_page(&mut self, at: Timestamp, slot: u32, page: PageNumber) {
+        let (seed, now) = (self.seed, self.clock);
+        let swept = self.with_slice(slot, |slice| {
+            if !slice.unschedule(page, at) {
+                return None;
+            }
+            let done = if slice.is_due(page, now) {
+                slice.sweep(page, seed, now)
+            } else {
+                Reclaimed::default()
+            };
+            Some((done, slice.schedule(page)))
+        });
+        if let Some(Some((done, again))) = swept {
+            self.reclaimed += done;
+            self.due.extend(again.map(|at| Reverse((at, slot, page))));
+            self.tidy(slot);
+        }
+        if self.due.len() < self.due.capacity() / 4 {
+            self.due.shrink_to(self.due.capacity() / 2);
+        }
+    }
+
+    /// When something is due to be reclaimed.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.peek().map(|&Reverse((at, ..))| at)
+    }
+
+    /// Checks `table`'s slice after a panic, and makes it anew from the entries
+    /// that still read well if its invariants do not hold.
+    pub fn mend(&mut self, table: &Table) -> Mended {
+        let (seed, now) = (self.seed, self.clock);
+        let Some(slice) = self.slice(table) else { return Mended::Sound };
+        if slice.is_sound(seed) {
+            return Mended::Sound;
+        }
+        let mut pages = Vec::new();
+        let (fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
+        self.slices[table.slot as usize] = Some(Box::new(fresh));
+        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        pages.dedup();
+        pages.into_iter().for_each(|page| self.schedule(table.slot, page));
+        Mended::Rebuilt { lost }
+    }
+
+    /// Reads the slot that `key` would have: where its entry may lie. Done for
+    /// many keys before their entries are read, so that cache misses overlap.
+    #[inline]
+    #[must_use]
+    pub fn touch_slot(&self, table: &Table, hash: u64) -> Option<Location> {
+        self.slice(table)?.touch_slot(hash)
+    }
+
+    /// Reads the first byte of an entry that [`Partition::touch_slot`] found.
+    #[inline]
+    #[must_use]
+    pub fn touch_entry(&self, table: &Table, location: Location) -> u8 {
+        self.slice(table).map_or(0, |slice| slice.touch_entry(location))
+    }
+
+    /// Spoils `table`'s slice as a fault of ours might, so that tests see it mended.
+    #[cfg(feature = "failpoints")]
+    pub fn spoil(&mut self, table: &Table) {
+        self.with_slice(table.slot, Slice::spoil);
+    }
+
+    #[inline]
+    fn slice(&self, table: &Table) -> Option<&Slice> {
+        self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
+    }
+
+    #[inline]
+    fn live(&self, table: &Table, key: HashedKey<'_>) -> Option<Found<'_>> {
+        self.slice(table)?.find(key).filter(|found| !is_expired(&found.entry, self.clock))
+    }
+
+    /// Works on the slice in `slot` and keeps the count of bytes right.
+    fn with_slice<T>(&mut self, slot: u32, work: impl FnOnce(&mut Slice) -> T) -> Option<T> {
+        let slice = self.slices.get_mut(slot as usize)?.as_deref_mut()?;
+        let before = slice.allocated_bytes();
+        let done = work(slice);
+        self.slice_bytes += slice.allocated_bytes();
+        self.slice_bytes -= before;
+        Some(done)
+    }
+
+    fn store(
+        &mut self,
+        table: &Table,
+        key: HashedKey<'_>,
+        write: Write<'_>,
+    ) -> Result<Version, Fault> {
+        let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
+        let version = self.version + 1;
+        self.put(table, key.hash, &Entry { version, deadline, key: key.key, data: write.data })?;
+        self.version = version;
+        Ok(self.first_version + version)
+    }
+
+    /// A new deadline is a new entry; its version stays, so that a lease can be renewed again.
+    fn touch(&mut self, table: &Table, key: HashedKey<'_>, ttl: Option<Ttl>) -> Result<(), Fault> {
+        let deadline = ttl.map(|ttl| self.clock.after(ttl));
+        let found = self.live(table, key).expect("it stands").entry;
+        if found.deadline == deadline {
+            return Ok(());
+        }
+        let (version, data) = (found.version, found.data.to_vec());
+        self.put(table, key.hash, &Entry { version, deadline, key: key.key, data: &data })
+    }
+
+    fn put(&mut self, table: &Table, hash: u64, entry: &Entry<'_>) -> Result<(), Fault> {
+        self.open_slice(table)?;
+        let now = self.clock;
+        let page = self
+            .with_slice(table.slot, |slice| slice.write(hash, entry, now))
+            .expect("the slice was opened");
+        if entry.deadline.is_some() {
+            self.schedule(table.slot, page);
+        }
+        self.tidy(table.slot);
+        Ok(())
+    }
+
+    fn remove(&mut self, table: &Table, key: HashedKey<'_>) {
+        self.with_slice(table.slot, |slice| slice.remove(key));
+        self.tidy(table.slot);
+    }
+
+    /// Makes sure that `table` has a slice with room for an entry.
+    fn open_slice(&mut self, table: &Table) -> Result<(), Fault> {
+        let slot = table.slot as usize;
+        if self.slices.len() <= slot {
+            self.slices.resize_with(slot + 1, || None);
+        }
+        let place = &mut self.slices[slot];
+        let slice = place.get_or_insert_with(|| {
+            let slice = Box::new(Slice::new(table));
+            self.slice_bytes += slice.allocated_bytes();
+            slice
+        });
+        assert_eq!(slice.table(), table.id, "a slot is used again only after its slice is gone");
+        if slice.has_page_numbers() {
+            Ok(())
+        } else {
+            Err(Fault::new(
+                Kind::Memory,
+                "this partition of the table is full; delete entries first",
+            ))
+        }
+    }
+
+    fn schedule(&mut self, slot: u32, page: PageNumber) {
+        let at = self.slices[slot as usize].as_mut().and_then(|slice| slice.schedule(page));
+        self.due.extend(at.map(|at| Reverse((at, slot, page))));
+    }
+
+    /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
+    fn tidy(&mut self, slot: u32) {
+        let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
+        if slice.is_empty() {
+            self.slice_bytes -= slice.allocated_bytes();
+            self.slices[slot as usize] = None;
+        } else if slice.wants_compaction() {
+            self.compact(slot);
+        }
+    }
+
+    fn compact(&mut self, slot: u32) {
+        let (seed, now) = (self.seed, self.clock);
+        let mut pages = Vec::new();
+        let done = self.with_slice(slot, |slice| {
+            slice.compact(seed, now, |page| {
+                if pages.last() != Some(&page) {
+                    pages.push(page);
+                }
+            })
+        });
+        self.reclaimed += done.unwrap_or_default();
+        pages.into_iter().for_each(|page| self.schedule(slot, page));
+    }
+}
+
+fn holdings_of(slice: &Slice) -> Holdings {
+    Holdings {
+        entries: slice.entries() as u64,
+        bytes: slice.entry_bytes() as u64,
+        allocated_bytes: slice.allocated_bytes() as u64,
+    }
+}
+
+fn is_expired(entry: &Entry<'_>, now: Timestamp) -> bool {
+    entry.deadline.is_some_and(|deadline| deadline.has_passed(now))
+}
+
+/// Whether the table's options allow `op`.
+fn permitted(table: &Table, op: &KeyOp<'_>) -> Result<(), Fault> {
+    if table.options.once && matches!(op, KeyOp::Put(_) | KeyOp::Cas(..) | KeyOp::Touch(..)) {
+        return Err(Fault::new(
+            Kind::Refused,
+            "the table is write-once (ONCE yes): PUT, CAS and TOUCH are refused",
+        ));
+    }
+    let (KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) | KeyOp::Cas(_, write)) = op
+    else {
+        return Ok(());
+    };
+    match table.options.value_bytes_max {
+        Some(most) if write.data.len() as u64 > most => {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            Err(too_long("the value", write.data.len(), most))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,330 @@
+//! A table's share of a partition.
+
+use std::sync::Arc;
+
+use super::arena::{Arena, PageNumber};
+use super::entry::Entry;
+use super::hash::{HashedKey, Seed};
+use super::index::{Index, Location, Position, Tag};
+use super::table::{Table, TableId, Usage};
+use crate::time::{Deadline, Timestamp};
+
+/// What an index slot counts for in a table's bytes.
+pub const SLOT_BYTES: usize = size_of::<u64>();
+/// Garbage that a slice may hold whatever its size.
+const GARBAGE_BYTES_FREE: usize = 1 << 10;
+
+/// What can be asked of a slice: see the module.
+#[derive(Debug)]
+pub struct Slice {
+    table: TableId,
+    index: Index,
+    arena: Arena,
+    usage: Option<Arc<Usage>>,
+}
+
+/// An entry that was found, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'s> {
+    /// The entry, expired or not.
+    pub entry: Entry<'s>,
+    position: Position,
+    location: Location,
+}
+
+/// What reclaiming has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// Entries taken out because their deadline had passed.
+    pub expired: u64,
+    /// Entries copied out of pages that were emptied.
+    pub moved: u64,
+}
+
+impl std::ops::AddAssign for Reclaimed {
+    fn add_assign(&mut self, other: Self) {
+        self.expired += other.expired;
+        self.moved += other.moved;
+    }
+}
+
+impl Slice {
+    /// An empty slice of `table`.
+    #[must_use]
+    pub fn new(table: &Table) -> Self {
+        Self {
+            table: table.id,
+            index: Index::default(),
+            arena: Arena::default(),
+            usage: table.usage.clone(),
+        }
+    }
+
+    /// The table that this is a slice of.
+    #[must_use]
+    pub const fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// Entries, those that have expired and were not yet reclaimed among them.
+    #[must_use]
+    pub const fn entries(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Bytes that entries and their slots take: what a quota is measured in.
+    #[must_use]
+    pub const fn entry_bytes(&self) -> usize {
+        self.arena.live_bytes() + self.index.len() * SLOT_BYTES
+    }
+
+    /// Bytes that the slice has allocated.
+    #[must_use]
+    pub const fn allocated_bytes(&self) -> usize {
+        size_of::<Self>() + self.index.bytes() + self.arena.bytes()
+    }
+
+    /// Whether the slice holds nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The entry of `key`, expired or not.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        let mut entry = None;
+        let (position, location) = self.index.find(Tag::of(key.hash), |location| {
+            let candidate = self.arena.entry(location);
+            let is_it = candidate.key == key.key;
+            if is_it {
+                entry = Some(candidate);
+            }
+            is_it
+        })?;
+        Some(Found { entry: entry?, position, location })
+    }
+
+    /// Where an entry with `hash` may lie: the slot is read, the entry is not.
+    #[inline]
+    #[must_use]
+    pub fn touch_slot(&self, hash: u64) -> Option<Location> {
+        self.index.find(Tag::of(hash), |_| true).map(|(_, location)| location)
+    }
+
+    /// Reads the first byte at `location`.
+    #[inline]
+    #[must_use]
+    pub fn touch_entry(&self, location: Location) -> u8 {
+        self.arena.touch(location)
+    }
+
+    /// Whether the arena can take another page.
+    #[must_use]
+    pub fn has_page_numbers(&self) -> bool {
+        self.arena.has_page_numbers()
+    }
+
+    /// Writes `entry` under its key's hash, in the place of whatever was there:
+    /// the page that it went to.
+    ///
+    /// # Panics
+    /// When the arena has no page numbers left; ask [`Slice::has_page_numbers`] first.
+    pub fn write(&mut self, hash: u64, entry: &Entry<'_>, now: Timestamp) -> PageNumber {
+        let old = self.find(HashedKey { key: entry.key, hash });
+        let old = old.map(|found| (found.position, found.location, found.entry.encoded_len()));
+        let location = self.arena.append(entry, now).expect("there are page numbers");
+        let length = entry.encoded_len();
+        match old {
+            Some((position, old_location, old_length)) => {
+                self.index.relocate(position, location);
+                self.arena.discard(old_location, old_length);
+                self.account(|usage| {
+                    usage.grow(0, length as u64);
+                    usage.shrink(0, old_length as u64);
+                });
+            }
+            None => {
+                self.index.insert(Tag::of(hash), location);
+                self.account(|usage| usage.grow(1, (length + SLOT_BYTES) as u64));
+            }
+        }
+        location.page()
+    }
+
+    /// Takes the entry of `key` out, if there is one.
+    pub fn remove(&mut self, key: HashedKey<'_>) {
+        if let Some(found) = self.find(key) {
+            let (position, location, length) =
+                (found.position, found.location, found.entry.encoded_len());
+            self.remove_at(position, location, length);
+        }
+    }
+
+    fn remove_at(&mut self, position: Position, location: Location, length: usize) {
+        self.index.remove(position);
+        self.arena.discard(location, length);
+        self.account(|usage| usage.shrink(1, (length + SLOT_BYTES) as u64));
+    }
+
+    fn account(&self, change: impl FnOnce(&Usage)) {
+        if let Some(usage) = &self.usage {
+            change(usage);
+        }
+    }
+
+    /// Notes that `page` is to be swept, and says when: `None` when nothing in it
+    /// expires, or it is to be swept by then already.
+    pub fn schedule(&mut self, page: PageNumber) -> Option<Timestamp> {
+        self.arena.schedule(page)
+    }
+
+    /// Whether `page` was to be swept at `at`; then it no longer is.
+    pub fn unschedule(&mut self, page: PageNumber, at: Timestamp) -> bool {
+        self.arena.unschedule(page, at)
+    }
+
+    /// Whether a sweep of `page` would be worth the while.
+    #[must_use]
+    pub fn is_due(&self, page: PageNumber, now: Timestamp) -> bool {
+        self.arena.span(page).is_some_and(|span| span.sweep_at() <= now)
+    }
+
+    /// Takes the expired entries of `page` out.
+    pub fn sweep(&mut self, page: PageNumber, seed: Seed, now: Timestamp) -> Reclaimed {
+        let mut expired = Vec::new();
+        let mut left = Vec::<Deadline>::new();
+        for (location, entry, length) in self.arena.entries(page) {
+            match entry.deadline {
+                Some(deadline) if deadline.has_passed(now) => {
+                    let hash = seed.hash(entry.key);
+                    if self.position_of(location, hash).is_some() {
+                        expired.push((location, hash, length));
+                    }
+                }
+                Some(deadline) => left.push(deadline),
+                None => {}
+            }
+        }
+        self.arena.set_span(page, left.into_iter());
+        let count = expired.len() as u64;
+        for (location, hash, length) in expired {
+            let position = self.position_of(location, hash).expect("found a moment ago");
+            self.remove_at(position, location, length);
+        }
+        Reclaimed { expired: count, moved: 0 }
+    }
+
+    /// The slot that leads to `location`, unless the entry there is garbage.
+    fn position_of(&self, location: Location, hash: u64) -> Option<Position> {
+        self.index.find(Tag::of(hash), |found| found == location).map(|(position, _)| position)
+    }
+
+    /// Takes every expired entry out, so that what is left has not expired.
+    pub fn sweep_all(&mut self, seed: Seed, now: Timestamp) -> Reclaimed {
+        let pages: Vec<_> = self.arena.expired_pages(now).collect();
+        let mut done = Reclaimed::default();
+        for page in pages {
+            done += self.sweep(page, seed, now);
+        }
+        done
+    }
+
+    /// Whether so much is garbage that a page should be emptied.
+    #[must_use]
+    pub const fn wants_compaction(&self) -> bool {
+        self.arena.garbage_bytes() > GARBAGE_BYTES_FREE + self.arena.live_bytes() / 4
+    }
+
+    /// Empties the page with the most garbage: its live entries are copied to
+    /// open pages, which are handed to `moved_to`.
+    pub fn compact(
+        &mut self,
+        seed: Seed,
+        now: Timestamp,
+        mut moved_to: impl FnMut(PageNumber),
+    ) -> Reclaimed {
+        let mut done = Reclaimed::default();
+        let Some(page) = self.arena.emptiest() else { return done };
+        self.arena.close(page);
+        let mut survivors = Vec::new();
+        for (location, entry, length) in self.arena.entries(page) {
+            let hash = seed.hash(entry.key);
+            if self.position_of(location, hash).is_some() {
+                survivors.push((location, hash, length));
+            }
+        }
+        let mut copy = Vec::new();
+        for (location, hash, length) in survivors {
+            let position = self.position_of(location, hash).expect("found a moment ago");
+            if self.arena.entry(location).deadline.is_some_and(|d| d.has_passed(now)) {
+                self.remove_at(position, location, length);
+                done.expired += 1;
+                continue;
+            }
+            copy.clear();
+            self.arena.entry(location).encode(&mut copy);
+            let (entry, _) = Entry::decode(&copy, 0).expect("just encoded");
+            let Some(new) = self.arena.append(&entry, now) else { return done };
+            self.index.relocate(position, new);
+            self.arena.discard(location, length);
+            moved_to(new.page());
+            done.moved += 1;
+        }
+        done
+    }
+
+    /// Shows each entry whose tag is `from` or greater, in the order of tags,
+    /// until `visit` says stop.
+    pub fn walk(&self, from: Tag, mut visit: impl FnMut(Tag, Entry<'_>) -> bool) {
+        self.index.walk(from, |tag, location| visit(tag, self.arena.entry(location)));
+    }
+
+    /// Whether everything that the index leads to reads well and the counts agree.
+    #[must_use]
+    pub fn is_sound(&self, seed: Seed) -> bool {
+        let mut live = 0;
+        let mut slots = 0;
+        self.index.walk(Tag::of(0), |tag, location| {
+            let sound = self.arena.read(location).filter(|(e, _)| Tag::of(seed.hash(e.key)) == tag);
+            if let Some((_, length)) = sound {
+                live += length;
+                slots += 1;
+            }
+            sound.is_some()
+        });
+        slots == self.index.len() && live == self.arena.live_bytes()
+    }
+
+    /// A slice made anew from the entries that still read well, and how many
+    /// were lost. Their pages are handed to `written_to`.
+    #[must_use]
+    pub fn rebuilt(
+        &self,
+        table: &Table,
+        seed: Seed,
+        now: Timestamp,
+        mut written_to: impl FnMut(PageNumber),
+    ) -> (Self, usize) {
+        self.account(|usage| usage.shrink(self.entries() as u64, self.entry_bytes() as u64));
+        let mut fresh = Self::new(table);
+        let mut lost = 0;
+        self.index.walk(Tag::of(0), |tag, location| {
+            match self.arena.read(location) {
+                Some((entry, _)) if Tag::of(seed.hash(entry.key)) == tag => {
+                    written_to(fresh.write(seed.hash(entry.key), &entry, now));
+                }
+                _ => lost += 1,
+            }
+            true
+        });
+        (fresh, lost)
+    }
+
+    /// Spoils the slice as a fault of ours might, so that tests see it mended.
+    #[cfg(feature = "failpoints")]
+    pub fn spoil(&mut self) {
+        self.index.insert(Tag::of(u64::MAX), Location(u64::from(u16::MAX)));
+    }
+}
