@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::contender::Kind;
+use crate::stalls::Event;
 
 /// `winter-race`.
 #[derive(Debug, Parser)]
@@ -68,6 +69,10 @@ pub(crate) enum Race {
     Throughput(ThroughputOptions),
     /// Resident bytes an entry, beyond its key and value.
     Memory(MemoryOptions),
+    /// Another table's latency while a table grows, expires and is dropped.
+    Stalls(StallOptions),
+    /// Resident memory of connections that do nothing.
+    Idle(IdleOptions),
 }
 
 /// Which scenarios, and how long.
@@ -152,4 +157,35 @@ pub(crate) struct MemoryOptions {
     /// Tables that the entries are spread over.
     #[arg(long, default_value_t = 1)]
     pub(crate) tables: usize,
+}
+
+/// What happens beside the probe.
+#[derive(Debug, Args)]
+pub(crate) struct StallOptions {
+    /// Which events.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "grow,expire,drop")]
+    pub(crate) events: Vec<Event>,
+    /// Entries that a table grows to.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub(crate) grown: u64,
+    /// Entries that expire.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) expired: u64,
+    /// Entries in the table that is dropped.
+    #[arg(long, default_value_t = 5_000_000)]
+    pub(crate) dropped: u64,
+    /// Writes a second, for every server alike.
+    #[arg(long, default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: u64,
+    /// How often, each time on a fresh server.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rounds: usize,
+}
+
+/// How many connections.
+#[derive(Debug, Args)]
+pub(crate) struct IdleOptions {
+    /// Connections to open to each server.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) connections: usize,
 }

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
 use winter_bench::load::{self, KeyChoice, LoadPlan};
 use winter_bench::wire::{Dialect, Operation};
 
@@ -73,10 +72,10 @@ impl Kind {
         if self == Self::Memcached { "version" } else { "PING" }
     }
 
-    fn command(self, program: &Path, port: u16, directory: &TempDir, value_len: usize) -> Command {
+    fn command(self, program: &Path, port: u16, value_len: usize) -> Command {
         let mut command = Command::new(program);
         let port = port.to_string();
-        command.current_dir(directory.path());
+        command.current_dir(std::env::temp_dir());
         match self {
             Self::Winter | Self::WinterLine => {
                 command.env("RECEPTOR_PORT", port).env("WINTER_HTTP_PORT", "0");
@@ -119,9 +118,7 @@ impl Contender {
         value_len: usize,
     ) -> Result<Self> {
         let program = setup.program(kind)?;
-        let server = ServerProcess::start(|port, directory| {
-            kind.command(&program, port, directory, value_len)
-        })?;
+        let server = ServerProcess::start(|port| kind.command(&program, port, value_len))?;
         let control = wait_for(kind, &server)
             .with_context(|| format!("{} did not start: {}", kind.name(), server.last_words()))?;
         let tables = (0..tables).map(|table| format!("t{table}")).collect();
@@ -153,6 +150,16 @@ impl Contender {
             }
         }
         self.settle()
+    }
+
+    /// Drops the first table; all there is, where there are no tables.
+    pub(crate) fn drop_first_table(&mut self) -> Result<()> {
+        let words: &[&str] = match self.kind {
+            Kind::Redis => &["FLUSHALL"],
+            Kind::Memcached => &["flush_all"],
+            Kind::Winter | Kind::WinterLine | Kind::Nothing => &["DROP", "t0"],
+        };
+        self.control.ask(words).map(drop)
     }
 
     /// Writes the keys with numbers below `keys`.
@@ -206,7 +213,7 @@ fn wait_for(kind: Kind, server: &ServerProcess) -> Result<Control> {
     let deadline = Instant::now() + START_PATIENCE;
     loop {
         let attempt = Control::connect(server.address, kind.framing()).and_then(|mut control| {
-            control.ask(&[kind.ping()])?;
+            control.exchange(&[kind.ping()])?;
             Ok(control)
         });
         match attempt {

@@ -33,17 +33,29 @@ impl Control {
         Ok(Self { stream: BufReader::new(stream), framing })
     }
 
-    /// Sends a command and returns the line that answers it.
+    /// Sends a command and returns the line that answers it, unless it is an error.
     pub(crate) fn ask(&mut self, words: &[&str]) -> Result<String> {
-        self.stream.get_mut().write_all(&frame(self.framing, words))?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let line = line.trim_end();
-        if line.is_empty() || line.starts_with('-') || line.to_lowercase().contains("error") {
+        let line = self.exchange(words)?;
+        if is_error(&line) {
             bail!("{} was answered {line:?}", words.join(" "));
         }
-        Ok(line.to_owned())
+        Ok(line)
     }
+
+    /// Sends a command and returns the line that answers it, whatever it says.
+    pub(crate) fn exchange(&mut self, words: &[&str]) -> Result<String> {
+        self.stream.get_mut().write_all(&frame(self.framing, words))?;
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+fn is_error(line: &str) -> bool {
+    let words = ["-", "error", "ERROR", "SERVER_ERROR", "CLIENT_ERROR", "unrecognized", "missing"];
+    line.is_empty() || words.iter().any(|word| line.starts_with(word))
 }
 
 fn frame(framing: Framing, words: &[&str]) -> Vec<u8> {
@@ -59,6 +71,16 @@ fn frame(framing: Framing, words: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_from_answers() {
+        for line in ["-ERR unknown command", "ERROR", "error usage: DROP table", "missing table"] {
+            assert!(is_error(line), "{line}");
+        }
+        for line in ["+OK", "dropped", "+created", "pong", "VERSION 1.6"] {
+            assert!(!is_error(line), "{line}");
+        }
+    }
 
     #[test]
     fn commands_are_framed() {

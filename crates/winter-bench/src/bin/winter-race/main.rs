@@ -8,10 +8,14 @@
 mod arguments;
 mod contender;
 mod control;
+mod idle;
 mod memory;
+mod probe;
 mod process;
 mod procfs;
+mod query;
 mod scenario;
+mod stalls;
 mod statistics;
 mod table;
 mod throughput;
@@ -43,6 +47,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let tables = match &arguments.race {
         Race::Throughput(options) => throughput::race(setup, options)?,
         Race::Memory(options) => vec![memory::race(setup, options)?],
+        Race::Stalls(options) => vec![stalls::race(setup, options)?],
+        Race::Idle(options) => vec![idle::race(setup, options)?],
     };
     let mut out = std::io::stdout().lock();
     for table in tables {

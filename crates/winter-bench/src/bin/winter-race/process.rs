@@ -3,15 +3,14 @@
 //! A child is killed when its handle is dropped, which covers every way out of a function, panics
 //! included; a signal that ends this process kills all children first.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,23 +20,23 @@ static CHILDREN: Mutex<Vec<Weak<Mutex<Child>>>> = Mutex::new(Vec::new());
 /// The exit status of a process that SIGINT ended, as shells see it.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// A running server and its scratch directory.
+/// A running server.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     child: Arc<Mutex<Child>>,
     pub(crate) pid: u32,
     pub(crate) address: SocketAddr,
-    directory: TempDir,
+    /// What it prints: a file without a name, which no way out can leave behind.
+    log: File,
 }
 
 impl ServerProcess {
-    /// Starts the command that `command` makes of a free port and a scratch directory.
-    pub(crate) fn start(command: impl FnOnce(u16, &TempDir) -> Command) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
+    /// Starts the command that `command` makes of a free port.
+    pub(crate) fn start(command: impl FnOnce(u16) -> Command) -> Result<Self> {
         let address = free_address()?;
-        let log = File::create(log_path(&directory))?;
-        let mut command = command(address.port(), &directory);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let log = tempfile::tempfile()?;
+        let mut command = command(address.port());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
         let mut children = lock(&CHILDREN);
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().with_context(|| format!("starting {program}"))?;
@@ -45,7 +44,7 @@ impl ServerProcess {
         let child = Arc::new(Mutex::new(child));
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child));
-        Ok(Self { child, pid, address, directory })
+        Ok(Self { child, pid, address, log })
     }
 
     /// Whether the process has not ended by itself.
@@ -55,7 +54,10 @@ impl ServerProcess {
 
     /// The end of what the server has printed, to go with a failure.
     pub(crate) fn last_words(&self) -> String {
-        let log = fs::read(log_path(&self.directory)).unwrap_or_default();
+        let mut log = Vec::new();
+        let mut file = &self.log;
+        // Without a log there is nothing to add to the failure that asks for it.
+        let _ = file.rewind().and_then(|()| file.read_to_end(&mut log));
         String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).trim().to_owned()
     }
 }
@@ -106,10 +108,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn log_path(directory: &TempDir) -> PathBuf {
-    directory.path().join("server.log")
-}
-
 /// An address nobody listens on. Somebody could take it before the server does: the server then
 /// fails to start, loudly.
 fn free_address() -> Result<SocketAddr> {
@@ -124,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_dropped_server_is_dead() {
-        let server = ServerProcess::start(|_, _| {
+        let server = ServerProcess::start(|_| {
             let mut command = Command::new("sleep");
             command.arg("100");
             command
