@@ -239,7 +239,7 @@ enum Piece<'s> {
     Version(&'s str),
 }
 
-/// Cuts a line at its `V1`, `V2`, …: each a word of its own, or after `:`.
+/// Cuts a line at its `V1`, `V2`, …: each a word of its own, or after `:` or `$`.
 fn pieces(line: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut text_from = 0;
@@ -248,7 +248,7 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
         let start = at + found;
         let digits = line[start + 1..].bytes().take_while(u8::is_ascii_digit).count();
         let end = start + 1 + digits;
-        let is_edge = |c: Option<char>| c.is_none_or(|c| c == ' ' || c == ':');
+        let is_edge = |c: Option<char>| c.is_none_or(|c| matches!(c, ' ' | ':' | '$' | '\\'));
         let stands_alone =
             is_edge(line[..start].chars().next_back()) && is_edge(line[end..].chars().next());
         if digits > 0 && stands_alone {

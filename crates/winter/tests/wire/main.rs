@@ -3,6 +3,7 @@
 use winter_testkit::{Server, ServerBuilder};
 
 mod contract;
+mod valkey_cases;
 
 /// The binary that this package builds.
 fn winter() -> ServerBuilder {
