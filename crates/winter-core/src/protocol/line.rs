@@ -191,7 +191,7 @@ fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
         output.extend_from_slice(fault.kind.word().as_bytes());
         output.extend_from_slice(b": ");
     }
-    line_of(fault.sentence.as_bytes(), output);
+    line_of(fault.line().as_bytes(), output);
 }
 
 /// RESP's own values are not answered on lines; the words of one still can be.

@@ -188,7 +188,7 @@ fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
     if fault.kind == Kind::Protocol {
         output.extend_from_slice(b"Protocol error: ");
     }
-    output.extend_from_slice(fault.sentence.as_bytes());
+    output.extend_from_slice(fault.line().as_bytes());
     output.extend_from_slice(b"\r\n");
 }
 

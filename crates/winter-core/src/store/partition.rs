@@ -353,6 +353,14 @@ impl Partition {
         Mended::Rebuilt { lost }
     }
 
+    /// Whether every slice is sound and the count of bytes is right.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let slices = || self.slices.iter().flatten();
+        slices().all(|slice| slice.is_sound(self.seed))
+            && self.slice_bytes == slices().map(|slice| slice.allocated_bytes()).sum::<usize>()
+    }
+
     /// Reads the slot that `key` would have: where its entry may lie. Done for
     /// many keys before their entries are read, so that cache misses overlap.
     #[inline]
