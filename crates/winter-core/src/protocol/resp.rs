@@ -65,7 +65,7 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         };
         match input.get(end..end + 2) {
             Some(b"\r\n") => {}
-            Some(_) => return Err(Fault::protocol("a bulk string must end with CR LF")),
+            Some(_) => return Err(bulk_without_end()),
             None => return Ok(Step::Incomplete(end + 2)),
         }
         words.push(word);
@@ -126,6 +126,10 @@ fn length(kind: u8, value: usize, bytes: usize) -> Result<Header, Fault> {
         return Err(invalid_length(kind));
     }
     Ok(Header::Length { value, bytes })
+}
+
+pub(super) fn bulk_without_end() -> Fault {
+    Fault::protocol("a bulk string must end with CR LF")
 }
 
 fn is_negative(text: &[u8]) -> bool {
