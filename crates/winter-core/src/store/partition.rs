@@ -22,6 +22,12 @@ use crate::time::{Deadline, Timestamp, Ttl};
 /// Bytes of keys that one scan step returns at the most.
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
+/// Out-of-date entries of the queue of pages to be swept that are not worth a look.
+const DUE_STALE_FREE: usize = 64;
+
+/// A page to be swept: when, of the slice in which slot, and which.
+type Due = Reverse<(Timestamp, u32, PageNumber)>;
+
 /// The slice of every table that has entries in this partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -33,7 +39,9 @@ pub struct Partition {
     clock: Timestamp,
     slices: Vec<Option<Box<Slice>>>,
     /// Pages to be swept, by when.
-    due: BinaryHeap<Reverse<(Timestamp, u32, PageNumber)>>,
+    due: BinaryHeap<Due>,
+    /// Pages of all slices that are to be swept: what of `due` is not out of date.
+    scheduled: usize,
     /// Bytes that slices have allocated.
     slice_bytes: usize,
     reclaimed: Reclaimed,
@@ -90,6 +98,7 @@ impl Partition {
             clock: Timestamp::from_millis(0),
             slices: Vec::new(),
             due: BinaryHeap::new(),
+            scheduled: 0,
             slice_bytes: 0,
             reclaimed: Reclaimed { expired: 0, moved: 0 },
         }
@@ -100,7 +109,7 @@ impl Partition {
     pub fn allocated_bytes(&self) -> usize {
         self.slice_bytes
             + self.slices.capacity() * size_of::<Option<Box<Slice>>>()
-            + self.due.capacity() * size_of::<Reverse<(Timestamp, u32, PageNumber)>>()
+            + self.due.capacity() * size_of::<Due>()
     }
 
     /// What reclaiming has done so far.
@@ -289,6 +298,8 @@ impl Partition {
         let place = self.slices.get_mut(table.slot as usize)?;
         let slice = place.take_if(|slice| slice.table() == table.id)?;
         self.slice_bytes -= slice.allocated_bytes();
+        self.scheduled -= slice.scheduled_pages();
+        self.forget_stale();
         Some(slice)
     }
 
@@ -359,6 +370,8 @@ impl Partition {
         let slices = || self.slices.iter().flatten();
         slices().all(|slice| slice.is_sound(self.seed))
             && self.slice_bytes == slices().map(|slice| slice.allocated_bytes()).sum::<usize>()
+            && self.scheduled == slices().map(|slice| slice.scheduled_pages()).sum::<usize>()
+            && self.scheduled <= self.due.len()
     }
 
     /// Reads the slot that `key` would have: where its entry may lie. Done for
@@ -395,10 +408,12 @@ impl Partition {
     /// Works on the slice in `slot` and keeps the count of bytes right.
     fn with_slice<T>(&mut self, slot: u32, work: impl FnOnce(&mut Slice) -> T) -> Option<T> {
         let slice = self.slices.get_mut(slot as usize)?.as_deref_mut()?;
-        let before = slice.allocated_bytes();
+        let (bytes, scheduled) = (slice.allocated_bytes(), slice.scheduled_pages());
         let done = work(slice);
         self.slice_bytes += slice.allocated_bytes();
-        self.slice_bytes -= before;
+        self.slice_bytes -= bytes;
+        self.scheduled += slice.scheduled_pages();
+        self.scheduled -= scheduled;
         Some(done)
     }
 
@@ -468,8 +483,29 @@ impl Partition {
     }
 
     fn schedule(&mut self, slot: u32, page: PageNumber) {
-        let at = self.slices[slot as usize].as_mut().and_then(|slice| slice.schedule(page));
+        let at = self.with_slice(slot, |slice| slice.schedule(page)).flatten();
         self.due.extend(at.map(|at| Reverse((at, slot, page))));
+        self.forget_stale();
+    }
+
+    /// Takes what is out of date out of the queue when it is more than half of it:
+    /// pages that came free, or were scheduled anew, before their time.
+    fn forget_stale(&mut self) {
+        if self.due.len() <= 2 * self.scheduled + DUE_STALE_FREE {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.due).into_vec();
+        // Unscheduled as it is found, so that of two that are the same one stays.
+        due.retain(|&Reverse((at, slot, page))| {
+            let slice = self.slices.get_mut(slot as usize).and_then(Option::as_mut);
+            slice.is_some_and(|slice| slice.unschedule(page, at))
+        });
+        for &Reverse((at, slot, page)) in &due {
+            let slice = self.slices[slot as usize].as_mut().expect("found a moment ago");
+            slice.reschedule(page, at);
+        }
+        due.shrink_to(due.len() * 2);
+        self.due = due.into();
     }
 
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
@@ -478,6 +514,7 @@ impl Partition {
         if slice.is_empty() {
             self.slice_bytes -= slice.allocated_bytes();
             self.slices[slot as usize] = None;
+            self.forget_stale();
         } else if slice.wants_compaction() {
             self.compact(slot);
         }

@@ -188,7 +188,19 @@ impl Slice {
     /// Whether a sweep of `page` would be worth the while.
     #[must_use]
     pub fn is_due(&self, page: PageNumber, now: Timestamp) -> bool {
-        self.arena.span(page).is_some_and(|span| span.sweep_at() <= now)
+        self.arena.sweep_at(page).is_some_and(|at| at <= now)
+    }
+
+    /// Pages that are to be swept.
+    #[must_use]
+    pub const fn scheduled_pages(&self) -> usize {
+        self.arena.scheduled()
+    }
+
+    /// Notes that `page` is to be swept at `at`, where [`Slice::unschedule`] has
+    /// just found so.
+    pub fn reschedule(&mut self, page: PageNumber, at: Timestamp) {
+        self.arena.reschedule(page, at);
     }
 
     /// Takes the expired entries of `page` out.
