@@ -511,12 +511,15 @@ impl Partition {
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
     fn tidy(&mut self, slot: u32) {
         let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
-        if slice.is_empty() {
-            self.slice_bytes -= slice.allocated_bytes();
-            self.slices[slot as usize] = None;
-            self.forget_stale();
-        } else if slice.wants_compaction() {
+        if slice.wants_compaction() {
             self.compact(slot);
+        }
+        // What was compacted may all have expired.
+        let Some(place) = self.slices.get_mut(slot as usize) else { return };
+        if let Some(slice) = place.take_if(|slice| slice.is_empty()) {
+            self.slice_bytes -= slice.allocated_bytes();
+            self.scheduled -= slice.scheduled_pages();
+            self.forget_stale();
         }
     }
 
