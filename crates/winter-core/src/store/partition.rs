@@ -348,19 +348,36 @@ impl Partition {
     }
 
     /// Checks `table`'s slice after a panic, and makes it anew from the entries
-    /// that still read well if its invariants do not hold.
+    /// that still read well if its invariants do not hold. The partition's own
+    /// counts are taken again either way: the panic may have come before they
+    /// were brought up to date.
     pub fn mend(&mut self, table: &Table) -> Mended {
+        let mended = self.mend_slice(table);
+        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
+        self.tidy(table.slot);
+        mended
+    }
+
+    fn mend_slice(&mut self, table: &Table) -> Mended {
         let (seed, now) = (self.seed, self.clock);
-        let Some(slice) = self.slice(table) else { return Mended::Sound };
+        let place = self.slices.get_mut(table.slot as usize);
+        let Some(slice) = place.and_then(Option::as_mut).filter(|s| s.table() == table.id) else {
+            return Mended::Sound;
+        };
         if slice.is_sound(seed) {
             return Mended::Sound;
         }
         let mut pages = Vec::new();
-        let (fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
-        self.slices[table.slot as usize] = Some(Box::new(fresh));
-        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        let (mut fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
+        pages.sort_unstable();
         pages.dedup();
-        pages.into_iter().for_each(|page| self.schedule(table.slot, page));
+        self.due.extend(
+            pages
+                .into_iter()
+                .filter_map(|page| fresh.schedule(page).map(|at| Reverse((at, table.slot, page)))),
+        );
+        **slice = fresh;
         Mended::Rebuilt { lost }
     }
 
