@@ -155,6 +155,9 @@ impl Partition {
         op: &KeyOp<'_>,
     ) -> Result<Reply<'static>, Fault> {
         permitted(table, op)?;
+        if self.is_superseded(table) {
+            return Ok(Reply::MissingTable);
+        }
         let stands = self.live(table, key).map(|found| self.first_version + found.entry.version);
         Ok(match (*op, stands) {
             (KeyOp::PutNew(_), Some(_)) => Reply::Word("ok"),
@@ -417,6 +420,13 @@ impl Partition {
         self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
     }
 
+    /// Whether a later table has entries in `table`'s slot: then `table` was
+    /// dropped, and whoever still names it comes too late.
+    fn is_superseded(&self, table: &Table) -> bool {
+        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
+        slice.is_some_and(|slice| slice.table() > table.id)
+    }
+
     #[inline]
     fn live(&self, table: &Table, key: HashedKey<'_>) -> Option<Found<'_>> {
         self.slice(table)?.find(key).filter(|found| !is_expired(&found.entry, self.clock))
@@ -483,12 +493,17 @@ impl Partition {
             self.slices.resize_with(slot + 1, || None);
         }
         let place = &mut self.slices[slot];
+        if let Some(left) = place.take_if(|slice| slice.table() < table.id) {
+            // A late write came between the drop of its table and now.
+            self.slice_bytes -= left.allocated_bytes();
+            self.scheduled -= left.scheduled_pages();
+        }
         let slice = place.get_or_insert_with(|| {
             let slice = Box::new(Slice::new(table));
             self.slice_bytes += slice.allocated_bytes();
             slice
         });
-        assert_eq!(slice.table(), table.id, "a slot is used again only after its slice is gone");
+        assert_eq!(slice.table(), table.id, "what supersedes the table was looked for");
         if slice.has_page_numbers() {
             Ok(())
         } else {
