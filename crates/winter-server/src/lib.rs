@@ -1,3 +1,4 @@
 //! Winter's acting half: a thin tokio shell around `winter-core`.
 
 pub mod config;
+pub mod logging;
