@@ -108,6 +108,26 @@ impl fmt::Display for Accepts {
     }
 }
 
+impl Accepts {
+    /// A word that stands for a value, for `--help`.
+    #[must_use]
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Path => "FILE",
+            Self::Address => "ADDRESS",
+            Self::Port { .. } | Self::OptionalPort => "PORT",
+            Self::Count { .. } | Self::Threads { .. } => "N",
+            Self::Size { .. } | Self::Memory { .. } => "SIZE",
+            Self::Span { .. } => "TIME",
+            Self::Truth => "TRUE|FALSE",
+            Self::Filter => "FILTER",
+            Self::Format => "FORMAT",
+            Self::DnsName | Self::ApplicationName => "NAME",
+            Self::Seeds => "HOST:PORT,...",
+        }
+    }
+}
+
 /// Readers, one for each type. `None` says that the text is not what is accepted.
 impl Accepts {
     pub(super) fn text(self, text: &str) -> Option<String> {
