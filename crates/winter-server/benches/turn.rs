@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use tokio_util::sync::CancellationToken;
 use winter_core::store::Seed;
-use winter_server::config::{Config, LogFormat};
+use winter_server::config::Config;
 use winter_server::node::{Node, TableCache};
 use winter_server::server::{Health, Shared};
 use winter_server::session::clients::Clients;
@@ -21,22 +20,7 @@ fn main() {
 }
 
 fn shared() -> Arc<Shared> {
-    let config = Config {
-        bind: [127, 0, 0, 1].into(),
-        port: 0,
-        http_port: None,
-        threads: 1,
-        memory_bytes_max: 8 << 30,
-        value_bytes_max: 16 << 20,
-        connections_max: 10_000,
-        output_bytes_max: 64 << 20,
-        request_timeout: Duration::from_secs(30),
-        write_timeout: Duration::from_secs(60),
-        drain_timeout: Duration::from_secs(10),
-        slow_command: None,
-        log: "off".into(),
-        log_format: LogFormat::Text,
-    };
+    let config = Config { memory_bytes_max: 8 << 30, slow_command: None, ..Config::default() };
     Arc::new(Shared {
         node: Arc::new(Node::new(config, Seed(1, 2))),
         clients: Clients::default(),
@@ -58,8 +42,12 @@ impl Bench {
         let shared = shared();
         let address = shared.address;
         let client = shared.clients.open(address, address, shared.node.clock.now());
-        let mut bench =
-            Self { state: State::new(client), shared, tables: TableCache::default(), output: Vec::new() };
+        let mut bench = Self {
+            state: State::new(client),
+            shared,
+            tables: TableCache::default(),
+            output: Vec::new(),
+        };
         bench.run(b"*2\r\n$6\r\nCREATE\r\n$1\r\nt\r\n");
         bench
     }
@@ -103,7 +91,9 @@ fn get_32_deep(bencher: Bencher<'_, '_>, keys: u64) {
     }
     let batches = batches(keys, get);
     let mut next = batches.iter().cycle();
-    bencher.counter(ItemsCount::new(DEPTH)).bench_local(|| bench.run(next.next().expect("a cycle")));
+    bencher
+        .counter(ItemsCount::new(DEPTH))
+        .bench_local(|| bench.run(next.next().expect("a cycle")));
 }
 
 #[divan::bench]
