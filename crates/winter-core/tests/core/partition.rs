@@ -29,7 +29,7 @@ fn a_ttl() -> impl Strategy<Value = Option<u16>> {
 }
 
 fn an_op() -> impl Strategy<Value = Op> {
-    let table = 0..u8::try_from(TABLES).unwrap();
+    let table = 0..u8::try_from(TABLES).expect("a few tables");
     let key = prop_oneof![12 => 0u8..58, 3 => any::<u8>()];
     let fields = (table.clone(), key, a_verb(), a_size(), a_ttl(), a_guess());
     prop_oneof![
