@@ -139,3 +139,36 @@ fn a_scan_in_steps_of_one_loses_no_key() {
     assert_eq!(seen.len(), keys.len(), "each key is shown once");
     assert!(seen.into_iter().collect::<BTreeSet<_>>() == keys);
 }
+
+/// Segments of the index split, grow and shrink between the steps.
+#[test]
+fn a_scan_shows_what_stands_while_the_table_grows_and_shrinks() {
+    let seed = Seed(1, 2);
+    let now = Timestamp::from_millis(1);
+    let table = Table::new(TableId(1), 0, "t", TableOptions::default());
+    let mut partition = Partition::new(seed, 0);
+    let put = KeyOp::Put(Write { data: b"x", ttl: None });
+    let key_of = |name: &str, n: u32| format!("{name}{n}").into_bytes();
+    let mut apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
+        partition.apply(now, &table, HashedKey::new(seed, key), op);
+    };
+    let standing: BTreeSet<Vec<u8>> = (0..5_000).map(|n| key_of("stands", n)).collect();
+    for key in &standing {
+        apply(&mut partition, key, &put);
+    }
+    let (mut seen, mut from, mut passing) = (Vec::new(), Some(Tag::of(0)), 0..0);
+    while let Some(tag) = from {
+        from = partition.scan(now, &table, tag, b"stands", 400, &mut seen).0;
+        // Grow to many times the size and back, once in the course of some steps.
+        if passing.len() < 30_000 {
+            let more = passing.end..passing.end + 3_000;
+            more.clone().for_each(|n| apply(&mut partition, &key_of("passes", n), &put));
+            passing.end = more.end;
+        } else {
+            let gone = std::mem::take(&mut passing);
+            let delete = KeyOp::Delete(None);
+            gone.for_each(|n| apply(&mut partition, &key_of("passes", n), &delete));
+        }
+    }
+    assert!(seen.into_iter().collect::<BTreeSet<_>>() == standing);
+}
