@@ -1,0 +1,96 @@
+//! Taking connections in and handing them round to the threads.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::net::{self, Listener, Stream};
+use crate::server::Shared;
+use crate::session::Session;
+use crate::session::turn::State;
+
+/// How long to wait when the system has no file descriptor to give.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// At most one line of the log a second tells of refused connections.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// Accepts until the node drains.
+pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>, workers: Arc<[Handle]>) {
+    let mut next_worker = 0;
+    let mut report = Report::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.drain.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) if shared.clients.len() >= shared.node.config.connections_max => {
+                shared.node.stats.events.connections_refused.bump();
+                report.once("too many connections; see WINTER_MAX_CONNECTIONS", None);
+                // Best effort: the client learns why, and nobody waits for it.
+                let _ = stream.try_write(TOO_MANY_CLIENTS);
+            }
+            Ok((stream, _)) => {
+                shared.node.stats.events.connections_accepted.bump();
+                next_worker = (next_worker + 1) % workers.len();
+                if let Err(error) = hand_over(stream, &shared, &workers[next_worker], next_worker) {
+                    tracing::debug!(%error, "a connection broke before it began");
+                }
+            }
+            Err(error) => {
+                shared.node.stats.events.accept_errors.bump();
+                report.once("no connection can be accepted", Some(&error));
+                tokio::time::sleep(BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// Moves a connection from this runtime to a thread's own.
+fn hand_over(
+    stream: Stream,
+    shared: &Arc<Shared>,
+    worker: &Handle,
+    number: usize,
+) -> io::Result<()> {
+    net::tune(&stream)?;
+    let client =
+        shared.clients.open(stream.peer_addr()?, stream.local_addr()?, shared.node.clock.now());
+    let (id, shared) = (client.id, Arc::clone(shared));
+    let stream = stream.into_std().inspect_err(|_| shared.clients.close(id))?;
+    worker.spawn(async move {
+        match Stream::from_std(stream) {
+            Ok(stream) => {
+                Session::new(stream, Arc::clone(&shared), number, State::new(client)).run().await;
+            }
+            Err(error) => {
+                shared.clients.close(id);
+                tracing::warn!(%error, "a connection could not be taken over");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Keeps the log short when the same thing happens over and over.
+#[derive(Debug, Default)]
+struct Report {
+    last: Option<std::time::Instant>,
+    unreported: u64,
+}
+
+impl Report {
+    fn once(&mut self, what: &str, error: Option<&io::Error>) {
+        self.unreported += 1;
+        if self.last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        let error = error.map(tracing::field::display);
+        tracing::warn!(error, times = self.unreported, "{what}");
+        self.last = Some(std::time::Instant::now());
+        self.unreported = 0;
+    }
+}

@@ -1,0 +1,43 @@
+//! Reclaiming what has expired, a page at a time.
+//!
+//! Readers never see an expired entry; this only brings its memory back. Each
+//! step holds one partition's lock for one page, and after a millisecond of
+//! steps the thread gives way.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::node::Node;
+
+/// How often partitions are asked whether something is due.
+const TICK: Duration = Duration::from_millis(20);
+/// Work between two pauses.
+const SLICE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Reclaims for ever.
+pub async fn run(node: Arc<Node>) {
+    loop {
+        reclaim_due(&node).await;
+        sleep(TICK).await;
+    }
+}
+
+async fn reclaim_due(node: &Node) {
+    let mut slice_began = Instant::now();
+    for shard in node.shards.iter() {
+        while shard.is_due(node.clock.now()) {
+            let began = Instant::now();
+            shard.with(&node.memory, |partition| partition.maintain(node.clock.now(), 1));
+            let events = &node.stats.events;
+            events.reclaim_steps.bump();
+            events.reclaim_nanos.bump_by(u64::try_from(began.elapsed().as_nanos()).unwrap_or(0));
+            if slice_began.elapsed() > SLICE {
+                sleep(PAUSE).await;
+                slice_began = Instant::now();
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The node's tables by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use winter_core::command::TableOptions;
+use winter_core::fault::Fault;
+use winter_core::limits::TABLES_MAX;
+use winter_core::store::{self, TableId};
+
+use super::table::Table;
+
+/// The tables that stand.
+#[derive(Debug)]
+pub struct Catalog {
+    threads: usize,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_name: BTreeMap<Box<str>, Arc<Table>>,
+    last_id: u64,
+    slots: u32,
+    free_slots: Vec<u32>,
+}
+
+impl Catalog {
+    /// No tables, for `threads` threads.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self { threads, inner: RwLock::default() }
+    }
+
+    /// The table of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Arc<Table>> {
+        self.inner.read().by_name.get(name).cloned()
+    }
+
+    /// Every table, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Table>> {
+        self.inner.read().by_name.values().cloned().collect()
+    }
+
+    /// How many tables stand.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.read().by_name.len()
+    }
+
+    /// Whether no table stands.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes a table: whether it is new.
+    ///
+    /// # Errors
+    /// `limit` when the node has as many tables as it may.
+    pub fn create(&self, name: &str, options: TableOptions) -> Result<bool, Fault> {
+        let mut inner = self.inner.write();
+        if inner.by_name.contains_key(name) {
+            return Ok(false);
+        }
+        if inner.by_name.len() >= TABLES_MAX {
+            return Err(Fault::limit("the number of tables", inner.by_name.len(), TABLES_MAX));
+        }
+        inner.last_id += 1;
+        let slot = inner.free_slots.pop().unwrap_or_else(|| {
+            inner.slots += 1;
+            inner.slots - 1
+        });
+        let core = store::Table::new(TableId(inner.last_id), slot, name, options);
+        inner.by_name.insert(name.into(), Arc::new(Table::new(core, self.threads)));
+        Ok(true)
+    }
+
+    /// Takes a table's name away. Its slot stays taken until [`Catalog::release`].
+    #[must_use]
+    pub fn remove(&self, name: &str) -> Option<Arc<Table>> {
+        let table = self.inner.write().by_name.remove(name)?;
+        table.mark_dropped();
+        Some(table)
+    }
+
+    /// Lets the slot of a removed table be used again: no partition has a slice of it.
+    pub fn release(&self, table: &Table) {
+        self.inner.write().free_slots.push(table.core.slot);
+    }
+}

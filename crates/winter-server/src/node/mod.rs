@@ -1,0 +1,70 @@
+//! The node: its tables, partitions and memory, and what commands do to them.
+//!
+//! A [`Node`] is shared by all threads. It knows nothing of sockets: sessions
+//! hand it commands and an output to write replies to.
+
+pub mod catalog;
+pub mod memory;
+mod run_keys;
+mod run_table;
+pub mod shards;
+pub mod table;
+
+use winter_core::store::Seed;
+use winter_core::supervise::Intensity;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::stats::Stats;
+use catalog::Catalog;
+use memory::Memory;
+use shards::Shards;
+
+pub(crate) use run_keys::GROUP_MAX;
+pub use run_keys::{GroupEnd, KeyRun, TableCache};
+pub use table::Table;
+
+/// One node's state.
+#[derive(Debug)]
+pub struct Node {
+    /// What it runs with.
+    pub config: Config,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its tables by name.
+    pub catalog: Catalog,
+    /// Its partitions.
+    pub shards: Shards,
+    /// What it holds in memory.
+    pub memory: Memory,
+    /// What it has done.
+    pub stats: Stats,
+    seed: Seed,
+    intensity: Intensity,
+}
+
+impl Node {
+    /// A node with no tables.
+    #[must_use]
+    pub fn new(config: Config, seed: Seed) -> Self {
+        let clock = Clock::start();
+        Self {
+            memory: Memory::new(config.memory_bytes_max),
+            catalog: Catalog::new(config.threads),
+            shards: Shards::new(seed, first_version(&clock)),
+            stats: Stats::new(config.threads),
+            clock,
+            config,
+            seed,
+            intensity: Intensity::default(),
+        }
+    }
+}
+
+/// Versions start at the seconds since 1970, shifted so far that a partition
+/// would have to take two million writes a second to outrun the clock. A
+/// restarted node hence never repeats a version, and fencing tokens that it
+/// gave out stay smaller than new ones; all fit a double's 53 bits until 2106.
+fn first_version(clock: &Clock) -> u64 {
+    (clock.started_at().as_millis() / 1_000) << 21
+}

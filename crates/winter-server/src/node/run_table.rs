@@ -1,0 +1,180 @@
+//! Commands on tables as a whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use winter_core::command::{Scan, TableCommand, TableOptions};
+use winter_core::fault::Fault;
+use winter_core::reply::Reply;
+use winter_core::store::Slice;
+use winter_core::store::index::Tag;
+use winter_core::store::partition::Holdings;
+use winter_core::time::Ttl;
+
+use super::{Node, Table};
+
+/// Cursors hold the partition's number above the tag's 28 bits.
+const TAG_BITS: u32 = Tag::END.ilog2();
+
+impl Node {
+    /// Does a command on a table.
+    pub fn run_table(self: &Arc<Self>, command: &TableCommand<'_>) -> Reply<'static> {
+        if let TableCommand::Create(name, options) = *command {
+            return self.create(name, options);
+        }
+        let Some(table) = self.catalog.find(command.table()) else { return Reply::MissingTable };
+        match *command {
+            TableCommand::Drop(name) => self.drop_table(name),
+            TableCommand::Describe(_) => Reply::Fields(self.describe(&table)),
+            TableCommand::Revive(_) => {
+                table.revive();
+                tracing::info!(table = &*table.core.name, "the table was revived");
+                Reply::Word("ok")
+            }
+            _ if table.is_fenced() => Table::fence_fault().into(),
+            TableCommand::Count(_) => Reply::Integer(self.count(&table)),
+            TableCommand::Scan(_, scan) => self.scan(&table, scan),
+            TableCommand::Create(..) => unreachable!("answered above"),
+        }
+    }
+
+    fn create(&self, name: &str, options: TableOptions) -> Reply<'static> {
+        match self.catalog.create(name, options) {
+            Ok(true) => {
+                tracing::info!(table = name, ?options, "a table was created");
+                Reply::Word("created")
+            }
+            Ok(false) => Reply::Word("already created"),
+            Err(fault) => fault.into(),
+        }
+    }
+
+    /// Takes a table away. Its slices are detached under their partitions'
+    /// locks, which is quick, and dropped a few at a time on a thread of its own.
+    fn drop_table(self: &Arc<Self>, name: &str) -> Reply<'static> {
+        let Some(table) = self.catalog.remove(name) else { return Reply::MissingTable };
+        let mut slices = Vec::new();
+        for shard in self.shards.iter() {
+            slices.extend(shard.lock().detach(&table.core));
+        }
+        self.catalog.release(&table);
+        tracing::info!(table = name, slices = slices.len(), "a table was dropped");
+        if !slices.is_empty() {
+            self.free(slices);
+        }
+        Reply::Word("dropped")
+    }
+
+    /// Drops slices where nobody waits for it, and counts their memory as it comes back.
+    #[expect(clippy::vec_box, reason = "slices come boxed, and are large")]
+    fn free(self: &Arc<Self>, slices: Vec<Box<Slice>>) {
+        let node = Arc::clone(self);
+        let work = move || {
+            for slice in slices {
+                let bytes = slice.allocated_bytes();
+                drop(slice);
+                node.memory.count_store(bytes, 0);
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("winter-free".into()).spawn(work) {
+            tracing::warn!(%error, "no thread to free a dropped table on; it was freed at once");
+        }
+    }
+
+    fn count(&self, table: &Table) -> u64 {
+        let now = self.clock.now();
+        let count_one = |shard: &super::shards::Shard| {
+            shard.with(&self.memory, |partition| partition.count(now, &table.core))
+        };
+        self.shards.iter().map(count_one).sum()
+    }
+
+    /// Walks partition after partition in the order of hashes, which growth does not change.
+    fn scan(&self, table: &Table, scan: Scan<'_>) -> Reply<'static> {
+        let now = self.clock.now();
+        let (mut number, mut from) = match split_cursor(scan.cursor) {
+            Some(at) => at,
+            None => {
+                return Fault::usage("invalid cursor; give 0, then what the last step answered")
+                    .into();
+            }
+        };
+        let mut keys = Vec::new();
+        let mut left = scan.count;
+        while let Some(shard) = self.shards.get(number) {
+            let partition = shard.lock();
+            let (next, looked_at) =
+                partition.scan(now, &table.core, from, scan.prefix, left, &mut keys);
+            left = left.saturating_sub(looked_at);
+            if let Some(tag) = next {
+                return Reply::Scan { cursor: join_cursor(number, tag), keys };
+            }
+            number += 1;
+            from = Tag::of(0);
+            if left == 0 {
+                break;
+            }
+        }
+        let is_over = self.shards.get(number).is_none();
+        Reply::Scan { cursor: if is_over { 0 } else { join_cursor(number, from) }, keys }
+    }
+
+    /// What a table holds over all partitions.
+    #[must_use]
+    pub fn holdings(&self, table: &Table) -> Holdings {
+        let mut sum = Holdings::default();
+        self.shards.iter().for_each(|shard| sum += shard.lock().holdings(&table.core));
+        sum
+    }
+
+    fn describe(&self, table: &Table) -> Vec<(String, String)> {
+        let options = &table.core.options;
+        let entries = self.count(table);
+        let held = self.holdings(table);
+        let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+        let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
+        [
+            ("name", table.core.name.to_string()),
+            ("maxbytes", limit(options.bytes_max)),
+            ("maxentries", limit(options.entries_max)),
+            ("maxvalue", limit(options.value_bytes_max)),
+            ("ttl", limit(options.ttl.map(Ttl::as_millis))),
+            ("once", yes_no(options.once)),
+            ("entries", entries.to_string()),
+            ("bytes", held.bytes.to_string()),
+            ("allocated_bytes", held.allocated_bytes.to_string()),
+            ("operations", table.operations().to_string()),
+            ("rejections", table.rejections().to_string()),
+            ("restarts", table.restarts().to_string()),
+            ("fenced", yes_no(table.is_fenced())),
+        ]
+        .map(|(field, value)| (field.to_owned(), value))
+        .into()
+    }
+}
+
+/// Cursor 0 is the start, and no other cursor is 0: they count from 1.
+fn join_cursor(number: usize, tag: Tag) -> u64 {
+    ((number as u64) << TAG_BITS | tag.bits()) + 1
+}
+
+fn split_cursor(cursor: u64) -> Option<(usize, Tag)> {
+    let at = cursor.saturating_sub(1);
+    let number = usize::try_from(at >> TAG_BITS).ok()?;
+    Some((number, Tag::from_bits(at & (Tag::END - 1))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_apart_as_it_was_joined() {
+        for (number, bits) in [(0, 0), (0, 1), (255, Tag::END - 1), (7, 12_345)] {
+            let tag = Tag::from_bits(bits).unwrap();
+            assert_eq!(split_cursor(join_cursor(number, tag)), Some((number, tag)));
+        }
+        assert_eq!(split_cursor(0), Some((0, Tag::of(0))));
+    }
+}

@@ -1,0 +1,95 @@
+//! The partitions of a node that stands alone, a lock for each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use winter_core::limits::PARTITIONS_STANDALONE;
+use winter_core::store::{Partition, Seed, partition_of};
+use winter_core::time::Timestamp;
+
+use super::memory::Memory;
+
+const NEVER: u64 = u64::MAX;
+
+/// A partition behind its lock, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Shard {
+    partition: Mutex<Partition>,
+    /// When something is due to be reclaimed, readable without the lock.
+    next_due: AtomicU64,
+}
+
+/// All partitions.
+#[derive(Debug)]
+pub struct Shards {
+    shards: Box<[Shard]>,
+}
+
+impl Shards {
+    /// Empty partitions.
+    #[must_use]
+    pub fn new(seed: Seed, first_version: u64) -> Self {
+        let shard = |_| Shard {
+            partition: Mutex::new(Partition::new(seed, first_version)),
+            next_due: AtomicU64::new(NEVER),
+        };
+        Self { shards: (0..PARTITIONS_STANDALONE).map(shard).collect() }
+    }
+
+    /// Which partition `key` of a table belongs to.
+    #[inline]
+    #[must_use]
+    pub fn number_of(table_hash: u64, key: &[u8]) -> u16 {
+        partition_of(table_hash, key, PARTITIONS_STANDALONE)
+    }
+
+    /// The partition with this number.
+    #[inline]
+    #[must_use]
+    pub fn shard(&self, number: u16) -> &Shard {
+        &self.shards[usize::from(number)]
+    }
+
+    /// The partition with this number, if there is one.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&Shard> {
+        self.shards.get(number)
+    }
+
+    /// All partitions in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter()
+    }
+}
+
+impl Shard {
+    /// Waits for the partition.
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, Partition> {
+        self.partition.lock()
+    }
+
+    /// Works on the partition, and counts what that changes in memory.
+    pub fn with<T>(&self, memory: &Memory, work: impl FnOnce(&mut Partition) -> T) -> T {
+        let mut partition = self.lock();
+        let before = partition.allocated_bytes();
+        let done = work(&mut partition);
+        self.settle(&partition, before, memory);
+        done
+    }
+
+    /// Counts what work under the lock has changed since `before` bytes.
+    #[inline]
+    pub fn settle(&self, partition: &Partition, before: usize, memory: &Memory) {
+        memory.count_store(before, partition.allocated_bytes());
+        let due = partition.next_due().map_or(NEVER, Timestamp::as_millis);
+        self.next_due.store(due, Ordering::Relaxed);
+    }
+
+    /// Whether something is due to be reclaimed at `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_due.load(Ordering::Relaxed) <= now.as_millis()
+    }
+}

@@ -1,0 +1,141 @@
+//! A table as the node knows it: what partitions know, and its supervision.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use winter_core::fault::{Fault, Kind};
+use winter_core::store;
+use winter_core::supervise::{Intensity, RestartLog, Verdict};
+use winter_core::time::Timestamp;
+
+/// How long after a failed quota check the next one may reclaim again, in milliseconds.
+const RECLAIM_PAUSE_MILLIS: u64 = 10;
+
+/// One table.
+#[derive(Debug)]
+pub struct Table {
+    /// What partitions know of it.
+    pub core: store::Table,
+    dropped: AtomicBool,
+    fenced: AtomicBool,
+    restarts: Mutex<RestartLog>,
+    restarts_total: AtomicU64,
+    rejections_total: AtomicU64,
+    /// One counter for each thread, so that none waits for another.
+    operations: Box<[Counter]>,
+    /// Held while a write is measured against the quota and done.
+    quota: Mutex<()>,
+    reclaimed_at: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Counter(AtomicU64);
+
+impl Table {
+    /// A new table that `threads` threads will work on.
+    #[must_use]
+    pub fn new(core: store::Table, threads: usize) -> Self {
+        Self {
+            core,
+            dropped: AtomicBool::new(false),
+            fenced: AtomicBool::new(false),
+            restarts: Mutex::default(),
+            restarts_total: AtomicU64::new(0),
+            rejections_total: AtomicU64::new(0),
+            operations: (0..threads).map(|_| Counter::default()).collect(),
+            quota: Mutex::new(()),
+            reclaimed_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the table is gone. Asked again under a partition's lock, so that
+    /// a late write cannot bring a slice back.
+    #[inline]
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn mark_dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    /// Whether the table answers nothing until it is revived or dropped.
+    #[inline]
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
+    }
+
+    /// The fault of a fenced table.
+    #[must_use]
+    pub fn fence_fault() -> Fault {
+        Fault::new(
+            Kind::Internal,
+            "the table keeps failing and is out of service; REVIVE or DROP it",
+        )
+    }
+
+    /// Takes the table back into service.
+    pub fn revive(&self) {
+        self.restarts.lock().clear();
+        self.fenced.store(false, Ordering::Relaxed);
+    }
+
+    /// Records a restart, and fences the table when there are too many.
+    pub fn record_restart(&self, now: Timestamp, intensity: Intensity) -> Verdict {
+        self.restarts_total.fetch_add(1, Ordering::Relaxed);
+        let verdict = self.restarts.lock().record(now, intensity);
+        if verdict == Verdict::Fence {
+            self.fenced.store(true, Ordering::Relaxed);
+        }
+        verdict
+    }
+
+    /// Restarts so far.
+    #[must_use]
+    pub fn restarts(&self) -> u64 {
+        self.restarts_total.load(Ordering::Relaxed)
+    }
+
+    /// Counts a command that a limit of the table or the node has refused.
+    pub fn count_rejection(&self) {
+        self.rejections_total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Commands refused so far.
+    #[must_use]
+    pub fn rejections(&self) -> u64 {
+        self.rejections_total.load(Ordering::Relaxed)
+    }
+
+    /// Counts operations of the thread `worker`, the only one to write its counter.
+    #[inline]
+    pub fn count_operation(&self, worker: usize) {
+        let counter = &self.operations[worker].0;
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Operations so far.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.operations.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Waits until no other write of the table is being measured against its quota.
+    pub(super) fn lock_quota(&self) -> Option<parking_lot::MutexGuard<'_, ()>> {
+        self.core.usage.is_some().then(|| self.quota.lock())
+    }
+
+    /// Whether expired entries may be reclaimed over all partitions to make
+    /// room: not so often that a full table costs the others their turns.
+    pub(super) fn may_reclaim(&self, now: Timestamp) -> bool {
+        let last = self.reclaimed_at.load(Ordering::Relaxed);
+        let due = last + RECLAIM_PAUSE_MILLIS <= now.as_millis();
+        if due {
+            self.reclaimed_at.store(now.as_millis(), Ordering::Relaxed);
+        }
+        due
+    }
+}

@@ -1,0 +1,372 @@
+//! A session: one connection's life.
+//!
+//! Read, parse every complete command, run, one write. Buffers belong to the
+//! thread and are lent for the length of a turn; a session keeps only what it
+//! could not finish: half a command, or replies that the client has not read.
+//! So an idle session holds next to nothing.
+
+pub mod clients;
+pub mod info;
+mod introspect;
+mod server_commands;
+pub mod turn;
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::net::Stream;
+use crate::node::TableCache;
+use crate::server::Shared;
+use turn::{State, Turn, TurnEnd};
+
+/// What a thread reads at once, in bytes.
+const READ_BYTES: usize = 32 << 10;
+/// The thread's output buffer is not kept when it has grown past this.
+const OUTPUT_KEPT_BYTES: usize = 2 << 20;
+/// A command may take a second longer to arrive for each so many bytes of it.
+const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
+/// How long a draining session waits for commands that are on their way.
+const DRAIN_QUIET: Duration = Duration::from_millis(50);
+/// How long a draining session goes on in all.
+const DRAIN_BUSY_MAX: Duration = Duration::from_millis(500);
+/// How long a closing session waits for the client to read its last replies.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What sessions of one thread share.
+struct Scratch {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+    tables: TableCache,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; READ_BYTES].into_boxed_slice(),
+        output: Vec::with_capacity(READ_BYTES),
+        tables: TableCache::default(),
+    });
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    stream: Stream,
+    shared: Arc<Shared>,
+    worker: usize,
+    state: State,
+    /// What came of a command that is not complete.
+    input: Vec<u8>,
+    /// How long the input must be for another look.
+    input_needed: usize,
+    /// Whether a command was done with since the request timer was looked at.
+    progressed: bool,
+    /// Replies that the client has not taken yet.
+    output: Vec<u8>,
+    counted_bytes: usize,
+}
+
+/// What a session waits for between turns.
+enum Event {
+    /// Bytes came and were worked on.
+    Turn(TurnEnd),
+    /// The client will send no more.
+    EndOfInput,
+    /// The node is draining.
+    Drain,
+    /// A command took too long to arrive.
+    RequestTimeout,
+}
+
+/// Why a session ended before its client did.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    #[error("the client did not read its replies in time")]
+    SlowReader,
+    #[error("a command took too long to arrive")]
+    RequestTimeout,
+    #[error("the client has more replies unread than WINTER_MAX_OUTPUT")]
+    TooMuchOutput,
+    #[error("all clients' buffers together hold too much")]
+    NoMemory,
+}
+
+impl Session {
+    /// A session on `stream`, run by the thread `worker`.
+    #[must_use]
+    pub fn new(stream: Stream, shared: Arc<Shared>, worker: usize, state: State) -> Self {
+        Self {
+            stream,
+            shared,
+            worker,
+            state,
+            input: Vec::new(),
+            input_needed: 1,
+            progressed: false,
+            output: Vec::new(),
+            counted_bytes: 0,
+        }
+    }
+
+    /// Serves the connection until either side ends it.
+    pub async fn run(mut self) {
+        let client = self.state.client.address;
+        match self.serve().await {
+            Ok(()) => self.close().await,
+            Err(ended) => {
+                self.count_end(&ended);
+                tracing::debug!(%client, reason = %ended, "a session ended");
+            }
+        }
+    }
+
+    fn count_end(&self, ended: &Ended) {
+        let events = &self.shared.node.stats.events;
+        match ended {
+            Ended::SlowReader | Ended::TooMuchOutput => events.slow_readers.bump(),
+            Ended::RequestTimeout => events.request_timeouts.bump(),
+            Ended::NoMemory => events.memory_rejections.bump(),
+            Ended::Broken(_) => {}
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Ended> {
+        let mut drain = Box::pin(self.shared.drain.clone().cancelled_owned());
+        let mut request_timer: Option<Pin<Box<Sleep>>> = None;
+        let mut draining_since: Option<Instant> = None;
+        loop {
+            let event = if let Some(since) = draining_since {
+                self.last_event(since).await?
+            } else {
+                poll_fn(|cx| self.poll_event(cx, drain.as_mut(), request_timer.as_mut())).await?
+            };
+            let mut end = match event {
+                Event::Turn(end) => end,
+                Event::EndOfInput => return self.flush().await,
+                Event::RequestTimeout => return self.refuse_half_request().await,
+                Event::Drain => {
+                    draining_since = Some(Instant::now());
+                    continue;
+                }
+            };
+            loop {
+                self.flush().await?;
+                match end {
+                    TurnEnd::Close => return Ok(()),
+                    TurnEnd::NeedsInput(bytes) => {
+                        self.input_needed = bytes;
+                        break;
+                    }
+                    TurnEnd::OutputFull => {
+                        // Others have their turn before this client's next megabyte.
+                        tokio::task::yield_now().await;
+                        end = self.turn_on_input();
+                    }
+                }
+            }
+            self.count_buffers();
+            if self.shared.node.memory.buffers_are_full() && self.input.len() > READ_BYTES {
+                return Err(Ended::NoMemory);
+            }
+            self.time_request(&mut request_timer);
+        }
+    }
+
+    /// A draining session's next event: the node has said what it has to say.
+    async fn last_event(&mut self, since: Instant) -> Result<Event, Ended> {
+        if since.elapsed() > DRAIN_BUSY_MAX {
+            return Ok(Event::EndOfInput);
+        }
+        match timeout(DRAIN_QUIET, poll_fn(|cx| self.poll_turn(cx))).await {
+            Ok(event) => Ok(event?),
+            Err(_) => Ok(Event::EndOfInput),
+        }
+    }
+
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        drain: Pin<&mut WaitForCancellationFutureOwned>,
+        request_timer: Option<&mut Pin<Box<Sleep>>>,
+    ) -> Poll<io::Result<Event>> {
+        if let Poll::Ready(event) = self.poll_turn(cx) {
+            return Poll::Ready(event);
+        }
+        if drain.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Drain));
+        }
+        if request_timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(Event::RequestTimeout));
+        }
+        Poll::Pending
+    }
+
+    /// Reads what has come and runs it: a turn, within the thread's buffers.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch.input);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let length = buffer.filled().len();
+            if length == 0 {
+                return Poll::Ready(Ok(Event::EndOfInput));
+            }
+            self.shared.node.stats.worker(self.worker).bytes_in.add(length as u64);
+            let Scratch { input, output, tables } = scratch;
+            let read = &input[..length];
+            let end = if self.input.is_empty() {
+                let (done, end) = self.turn(read, output, tables);
+                self.input.extend_from_slice(&read[done..]);
+                end
+            } else {
+                self.input.extend_from_slice(read);
+                self.turn_on_kept_input(output, tables)
+            };
+            self.send_now(output)?;
+            Poll::Ready(Ok(Event::Turn(end)))
+        })
+    }
+
+    /// A turn on input that was kept while the output was full.
+    fn turn_on_input(&mut self) -> TurnEnd {
+        SCRATCH.with_borrow_mut(|Scratch { output, tables, .. }| {
+            let end = self.turn_on_kept_input(output, tables);
+            self.output.append(output);
+            end
+        })
+    }
+
+    fn turn_on_kept_input(&mut self, output: &mut Vec<u8>, tables: &mut TableCache) -> TurnEnd {
+        if self.input.len() < self.input_needed {
+            return TurnEnd::NeedsInput(self.input_needed);
+        }
+        let mut input = std::mem::take(&mut self.input);
+        let (done, end) = self.turn(&input, output, tables);
+        if done < input.len() {
+            input.drain(..done);
+            self.input = input;
+        }
+        self.input_needed = 1;
+        end
+    }
+
+    fn turn(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        tables: &mut TableCache,
+    ) -> (usize, TurnEnd) {
+        let mut turn =
+            Turn { shared: &self.shared, worker: self.worker, tables, state: &mut self.state };
+        let (done, end) = turn.run(input, output);
+        self.progressed |= done > 0;
+        (done, end)
+    }
+
+    /// Sends what the socket takes at once and keeps the rest.
+    fn send_now(&mut self, output: &mut Vec<u8>) -> io::Result<()> {
+        if output.is_empty() {
+            return Ok(());
+        }
+        let sent = if self.output.is_empty() { self.try_send(output)? } else { 0 };
+        self.output.extend_from_slice(&output[sent..]);
+        output.clear();
+        if output.capacity() > OUTPUT_KEPT_BYTES {
+            output.shrink_to(OUTPUT_KEPT_BYTES);
+        }
+        Ok(())
+    }
+
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.try_write(bytes) {
+            Ok(sent) => {
+                self.shared.node.stats.worker(self.worker).bytes_out.add(sent as u64);
+                Ok(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the client has taken all replies. Meanwhile nothing is read.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        if self.output.len() > self.shared.node.config.output_bytes_max {
+            return Err(Ended::TooMuchOutput);
+        }
+        self.count_buffers();
+        let mut sent = 0;
+        while sent < self.output.len() {
+            let wait = self.shared.node.config.write_timeout;
+            timeout(wait, self.stream.writable()).await.map_err(|_| Ended::SlowReader)??;
+            sent += self.try_send(&self.output[sent..])?;
+        }
+        self.output = Vec::new();
+        self.count_buffers();
+        Ok(())
+    }
+
+    /// Starts, extends or stops the time that a command has to arrive.
+    fn time_request(&mut self, timer: &mut Option<Pin<Box<Sleep>>>) {
+        if std::mem::take(&mut self.progressed) || self.input.is_empty() {
+            *timer = None;
+        }
+        if timer.is_none() && !self.input.is_empty() {
+            let extra = self.input_needed / BYTES_PER_EXTRA_SECOND;
+            let wait = self.shared.node.config.request_timeout + Duration::from_secs(extra as u64);
+            *timer = Some(Box::pin(sleep_until(Instant::now() + wait)));
+        }
+    }
+
+    async fn refuse_half_request(&mut self) -> Result<(), Ended> {
+        if let Some(dialect) = self.state.dialect {
+            let fault = winter_core::fault::Fault::protocol(format!(
+                "a command took longer than {:?} to arrive",
+                self.shared.node.config.request_timeout
+            ));
+            dialect.write(&fault.into(), &mut self.output);
+            self.flush().await?;
+        }
+        Err(Ended::RequestTimeout)
+    }
+
+    /// Says goodbye: the client reads its last replies before the connection is gone.
+    async fn close(&mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut sink = [0; 1024];
+        let drain = async { while matches!(self.stream.read(&mut sink).await, Ok(1..)) {} };
+        // A client that goes on sending, or never closes, is not waited for.
+        if timeout(LINGER, drain).await.is_err() {
+            tracing::trace!("a client did not close its side in time");
+        }
+    }
+
+    fn count_buffers(&mut self) {
+        let held = self.input.capacity() + self.output.capacity();
+        self.shared.node.memory.count_buffers(self.counted_bytes, held);
+        self.counted_bytes = held;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.node.memory.count_buffers(self.counted_bytes, 0);
+        self.shared.clients.close(self.state.client.id);
+        if std::thread::panicking() {
+            self.shared.node.stats.events.session_panics.bump();
+        }
+    }
+}

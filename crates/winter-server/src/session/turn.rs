@@ -1,0 +1,349 @@
+//! One turn of a session: every complete command that has come is parsed and
+//! run, and the replies stand in one buffer. No I/O happens here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
+use winter_core::fault::{Fault, Kind};
+use winter_core::protocol::{Dialect, Limits, Parsed, Skip, Step};
+use winter_core::reply::Reply;
+use winter_core::time::Timestamp;
+
+use super::clients::Client;
+use super::server_commands::ServerContext;
+use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache};
+use crate::server::Shared;
+use crate::stats::{LatencyBucket, Outcome, WorkerStats};
+
+/// Replies wait in the output until it holds so many bytes; then they are sent.
+pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
+/// Lines of another protocol's bytes that a session may begin with.
+const JUNK_LINES_MAX: u32 = 3;
+
+/// Whether replies are sent, as `CLIENT REPLY` sets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// Each.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// Not this command's (it is `CLIENT REPLY SKIP` itself), nor the next one's.
+    SkipNext,
+    /// Not this command's.
+    Skip,
+}
+
+/// What a session remembers between turns, beside its buffers.
+#[derive(Debug)]
+pub struct State {
+    /// Who it is with.
+    pub client: Arc<Client>,
+    /// How it speaks, once its first byte has come.
+    pub dialect: Option<Dialect>,
+    /// Whether replies are sent.
+    pub replies: Replies,
+    skip: Option<Skip>,
+    scanned: usize,
+    junk_lines: u32,
+}
+
+impl State {
+    /// A session that has said nothing yet.
+    #[must_use]
+    pub const fn new(client: Arc<Client>) -> Self {
+        Self { client, dialect: None, replies: Replies::On, skip: None, scanned: 0, junk_lines: 0 }
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnEnd {
+    /// Every complete command was answered: come back when the input holds so many bytes.
+    NeedsInput(usize),
+    /// The output is full: send it, then come back with the rest of the input.
+    OutputFull,
+    /// Send the output, then close.
+    Close,
+}
+
+/// One turn.
+#[derive(Debug)]
+pub struct Turn<'s> {
+    /// What all sessions share.
+    pub shared: &'s Arc<Shared>,
+    /// The thread's number.
+    pub worker: usize,
+    /// The thread's way to tables.
+    pub tables: &'s mut TableCache,
+    /// The session.
+    pub state: &'s mut State,
+}
+
+/// Why a group ends before it is full.
+enum Barrier<'a> {
+    None,
+    NeedsInput(usize),
+    One(Parsed<'a>),
+    Oversize(Fault, usize, Skip),
+    Broken(Fault),
+}
+
+/// Commands on keys that are run together.
+#[derive(Default)]
+struct Group<'a> {
+    commands: ArrayVec<KeyCommand<'a>, GROUP_MAX>,
+    verbs: ArrayVec<Verb, GROUP_MAX>,
+    ends: ArrayVec<usize, GROUP_MAX>,
+}
+
+impl Turn<'_> {
+    /// Runs what `input` holds: how many of its bytes are done with, and how the turn ended.
+    pub fn run(&mut self, input: &[u8], output: &mut Vec<u8>) -> (usize, TurnEnd) {
+        let mut at = 0;
+        let Some(mut dialect) = self.choose_dialect(input, &mut at) else {
+            return (at, TurnEnd::NeedsInput(1));
+        };
+        let mut started = Instant::now();
+        loop {
+            if let Err(end) = self.skip(input, &mut at, dialect, output) {
+                return (at, end);
+            }
+            if output.len() > OUTPUT_SOFT_MAX {
+                return (at, TurnEnd::OutputFull);
+            }
+            let begin = at;
+            let (group, barrier) = self.gather(input, &mut at, dialect);
+            let now = self.node().clock.at(started);
+            if !group.commands.is_empty() {
+                let done = self.run_group(&group, dialect, now, output);
+                self.observe(&group.verbs[..done], &mut started, now, dialect);
+                if done < group.commands.len() {
+                    let at = if done == 0 { begin } else { group.ends[done - 1] };
+                    return (at, TurnEnd::OutputFull);
+                }
+            }
+            match barrier {
+                Barrier::None => {}
+                Barrier::NeedsInput(bytes) => {
+                    self.state.scanned = input.len() - at;
+                    return (at, TurnEnd::NeedsInput(bytes));
+                }
+                Barrier::One(parsed) => {
+                    at += parsed.length;
+                    let verb = parsed.verb;
+                    let go_on = self.run_single(parsed, dialect, now, output);
+                    self.observe(verb.as_slice(), &mut started, now, dialect);
+                    if !go_on {
+                        return (at, TurnEnd::Close);
+                    }
+                    dialect = self.state.dialect.unwrap_or(dialect);
+                }
+                Barrier::Oversize(fault, bytes, skip) => {
+                    at += bytes;
+                    self.state.skip = Some(skip);
+                    self.refuse(&fault, dialect, output);
+                }
+                Barrier::Broken(fault) => {
+                    self.refuse(&fault, dialect, output);
+                    return (input.len(), TurnEnd::Close);
+                }
+            }
+        }
+    }
+
+    fn node(&self) -> &Arc<Node> {
+        &self.shared.node
+    }
+
+    fn stats(&self) -> &WorkerStats {
+        self.node().stats.worker(self.worker)
+    }
+
+    /// The session's dialect; blank lines before its first byte ask for nothing.
+    fn choose_dialect(&mut self, input: &[u8], at: &mut usize) -> Option<Dialect> {
+        if self.state.dialect.is_none() {
+            *at = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.state.dialect = input.get(*at).map(|&byte| Dialect::from_first_byte(byte));
+        }
+        self.state.dialect
+    }
+
+    /// Drops what is left of an oversized command.
+    fn skip(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        dialect: Dialect,
+        output: &mut Vec<u8>,
+    ) -> Result<(), TurnEnd> {
+        let Some(skip) = &mut self.state.skip else { return Ok(()) };
+        match skip.advance(&input[*at..]) {
+            Ok((bytes, true)) => {
+                *at += bytes;
+                self.state.skip = None;
+                Ok(())
+            }
+            Ok((bytes, false)) => {
+                *at += bytes;
+                Err(TurnEnd::NeedsInput(input.len() - *at + 1))
+            }
+            Err(fault) => {
+                *at = input.len();
+                self.refuse(&fault, dialect, output);
+                Err(TurnEnd::Close)
+            }
+        }
+    }
+
+    fn gather<'a>(
+        &mut self,
+        input: &'a [u8],
+        at: &mut usize,
+        dialect: Dialect,
+    ) -> (Group<'a>, Barrier<'a>) {
+        let mut group = Group::default();
+        let most = if self.state.replies == Replies::On { GROUP_MAX } else { 1 };
+        while group.commands.len() < most {
+            let limits = Limits {
+                value_bytes_max: self.node().config.value_bytes_max,
+                scanned: std::mem::take(&mut self.state.scanned),
+            };
+            match dialect.next(&input[*at..], limits) {
+                Step::Incomplete(bytes) => return (group, Barrier::NeedsInput(bytes)),
+                Step::Blank(bytes) => *at += bytes,
+                Step::Oversize(fault, bytes, skip) => {
+                    return (group, Barrier::Oversize(fault, bytes, skip));
+                }
+                Step::Broken(fault) => return (group, Barrier::Broken(fault)),
+                Step::Command(Parsed {
+                    verb: Some(verb),
+                    command: Ok(Command::Key(command)),
+                    length,
+                }) => {
+                    *at += length;
+                    group.commands.push(command);
+                    group.verbs.push(verb);
+                    group.ends.push(*at);
+                }
+                Step::Command(parsed) => return (group, Barrier::One(parsed)),
+            }
+        }
+        (group, Barrier::None)
+    }
+
+    /// Runs a group: how many of its commands were answered.
+    fn run_group(
+        &mut self,
+        group: &Group<'_>,
+        dialect: Dialect,
+        now: Timestamp,
+        output: &mut Vec<u8>,
+    ) -> usize {
+        let node = &self.shared.node;
+        let stats = node.stats.worker(self.worker);
+        let keys =
+            KeyRun { node, worker: self.worker, now, dialect, output_soft_max: OUTPUT_SOFT_MAX };
+        let length_before = output.len();
+        let mut verbs = group.verbs.iter();
+        let answered = |outcome| stats.count(verbs.next().copied(), outcome);
+        let end = keys.run(self.tables, &group.commands, output, answered);
+        self.mute(output, length_before);
+        match end {
+            GroupEnd::Done => group.commands.len(),
+            GroupEnd::OutputFull(done) => done,
+        }
+    }
+
+    /// Runs a command that is not on a key: whether the session goes on.
+    fn run_single(
+        &mut self,
+        parsed: Parsed<'_>,
+        dialect: Dialect,
+        now: Timestamp,
+        output: &mut Vec<u8>,
+    ) -> bool {
+        let is_quit = matches!(parsed.command, Ok(Command::Server(ServerCommand::Quit)));
+        let reply = match parsed.command {
+            Ok(Command::Table(command)) => self.node().run_table(&command),
+            Ok(Command::Server(ref command)) => self.server(command, dialect, now),
+            Ok(Command::Key(_)) => unreachable!("keys are run in groups"),
+            Err(fault) => Reply::Fault(fault),
+        };
+        let junk = self.junk(&reply);
+        let length_before = output.len();
+        self.stats().count(parsed.verb, Outcome::of(&reply));
+        self.state.dialect.unwrap_or(dialect).write(&reply, output);
+        self.mute(output, length_before);
+        if let Some(fault) = junk {
+            self.refuse(&fault, dialect, output);
+            return false;
+        }
+        !is_quit
+    }
+
+    fn server<'c>(
+        &mut self,
+        command: &ServerCommand<'c>,
+        dialect: Dialect,
+        now: Timestamp,
+    ) -> Reply<'c> {
+        let context = ServerContext { shared: self.shared, dialect, now, state: self.state };
+        context.run(command)
+    }
+
+    /// Writes a fault of the framing itself.
+    fn refuse(&self, fault: &Fault, dialect: Dialect, output: &mut Vec<u8>) {
+        if fault.kind == Kind::Protocol {
+            self.node().stats.events.protocol_errors.bump();
+            tracing::debug!(client = %self.state.client.address, fault = %fault.sentence, "bytes that cannot be read");
+        }
+        self.stats().count(None, Outcome::of(&Reply::Fault(fault.clone())));
+        dialect.write(&Reply::Fault(fault.clone()), output);
+    }
+
+    /// Takes back what was just written if the client wants no reply to it.
+    fn mute(&mut self, output: &mut Vec<u8>, length_before: usize) {
+        self.state.replies = match self.state.replies {
+            Replies::On => return,
+            Replies::Off => Replies::Off,
+            Replies::SkipNext => Replies::Skip,
+            Replies::Skip => Replies::On,
+        };
+        output.truncate(length_before);
+    }
+
+    /// The fault that ends a session of another protocol's lines: banners,
+    /// telnet's negotiation, random bytes.
+    fn junk(&mut self, reply: &Reply<'_>) -> Option<Fault> {
+        let Reply::Fault(Fault { kind: Kind::UnknownCommand, sentence }) = reply else {
+            return None;
+        };
+        let is_word = sentence.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.state.dialect != Some(Dialect::Line) || is_word && !sentence.starts_with("SSH-") {
+            return None;
+        }
+        self.state.junk_lines += 1;
+        (self.state.junk_lines >= JUNK_LINES_MAX).then(|| {
+            Fault::protocol("these lines are of another protocol; type HELP for this one's")
+        })
+    }
+
+    /// Counts what commands took, and logs the slow ones.
+    fn observe(&self, verbs: &[Verb], started: &mut Instant, now: Timestamp, dialect: Dialect) {
+        let finished = Instant::now();
+        let elapsed = finished.duration_since(*started);
+        *started = finished;
+        let bucket = LatencyBucket::of(elapsed);
+        let stats = self.stats();
+        verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
+        self.state.client.note(verbs.last().copied(), dialect, now);
+        if self.node().config.slow_command.is_some_and(|slow| elapsed >= slow) {
+            self.node().stats.events.slow_commands.bump_by(verbs.len() as u64);
+            let commands: Vec<_> = verbs.iter().map(|verb| verb.spec().name).collect();
+            tracing::warn!(client = %self.state.client.address, ?commands, ?elapsed, "slow commands");
+        }
+    }
+}
