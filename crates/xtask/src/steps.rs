@@ -116,10 +116,12 @@ pub(crate) fn list() {
     }
 }
 
-/// Rewrites what a tool can put right.
+/// Rewrites what a tool can put right: lints, tables in documents, formatting.
 pub(crate) fn fix(gate: &Gate) -> Outcome {
     let clippy = ["clippy", "--workspace", "--all-targets", "--fix"];
     gate.cargo(&[&clippy[..], &["--allow-dirty", "--allow-staged"]].concat())?;
+    let documents = ["test", "--quiet", "--package", "winter-server", "--test", "documents"];
+    gate.cargo_with("UPDATE_DOCUMENTS", "1", &documents)?;
     gate.cargo(&["fmt", "--all"])
 }
 
