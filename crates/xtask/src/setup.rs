@@ -142,8 +142,9 @@ fn python_clients(gate: &Gate) -> Outcome {
         let folder = gate.path(&format!("target/clients/python/{set}"));
         unless_done(&file, &folder, || {
             let (file, folder) = (file.to_string_lossy(), folder.to_string_lossy());
-            let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--upgrade"];
-            let what = ["--target", &folder, "--requirement", &file];
+            let pip =
+                ["-m", "pip", "install", "--quiet", "--no-input", "--root-user-action=ignore"];
+            let what = ["--upgrade", "--target", &folder, "--requirement", &file];
             run(&mut gate.command("python3", &[&pip[..], &what].concat()))
         })?;
     }
