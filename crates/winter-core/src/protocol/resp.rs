@@ -6,8 +6,12 @@
 
 use super::{Limits, Parsed, Skip, Step, Words, write_number};
 use crate::command::parse;
+use crate::command::table::{self, Effect, Spec};
 use crate::fault::{Fault, Kind, echo};
-use crate::limits::{ARGUMENTS_MAX, KEY_BYTES_MAX, RESP_HEADER_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    ARGUMENTS_MAX, KEY_BYTES_MAX, RESP_HEADER_BYTES_MAX, RESP_OVERHEAD_BYTES, TABLE_NAME_BYTES_MAX,
+    VALUE_BYTES_MAX,
+};
 use crate::reply::{Reply, Value};
 
 /// The protocol version that replies are written in.
@@ -33,8 +37,8 @@ pub fn next<'a>(input: &'a [u8], limits: Limits) -> Step<'a> {
 }
 
 fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
-    let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    if blank > 0 {
+    if let Some(b'\r' | b'\n') = input.first() {
+        let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         return Ok(Step::Blank(blank));
     }
     let (count, mut at) = match header(input, b'*')? {
@@ -42,8 +46,7 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         Header::Length { value: 0, bytes } => return Ok(Step::Blank(bytes)),
         Header::Length { value, bytes } => (value, bytes),
     };
-    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
-    let bulk_max = limits.value_bytes_max.max(KEY_BYTES_MAX + 1);
+    let command_max = command_bytes_max(limits.value_bytes_max);
     let mut words = Words::new();
     for left in (0..count).rev() {
         let (length, bytes) = match header(&input[at..], b'$')? {
@@ -51,13 +54,9 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
             Header::Length { value, bytes } => (value, bytes),
         };
         at += bytes;
-        if length > bulk_max {
-            let fault = parse::too_long("the value", length, limits.value_bytes_max);
-            return Ok(Step::Oversize(
-                fault,
-                at,
-                Skip { bulk_left: length + 2, arguments_left: left },
-            ));
+        if let Some(fault) = too_long(&words, at, length, limits.value_bytes_max, command_max) {
+            let skip = Skip { bulk_left: length + 2, arguments_left: left };
+            return Ok(Step::Oversize(fault, at, skip));
         }
         let end = at + length;
         let Some(word) = input.get(at..end) else {
@@ -65,7 +64,7 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         };
         match input.get(end..end + 2) {
             Some(b"\r\n") => {}
-            Some(_) => return Err(Fault::protocol("a bulk string must end with CR LF")),
+            Some(_) => return Err(bulk_without_end()),
             None => return Ok(Step::Incomplete(end + 2)),
         }
         words.push(word);
@@ -75,8 +74,76 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
     Ok(Step::Command(Parsed { verb, command, length: at }))
 }
 
+/// The longest legal command in bytes: a value, a key, and the rest.
+#[must_use]
+pub const fn command_bytes_max(value_bytes_max: usize) -> usize {
+    RESP_OVERHEAD_BYTES + KEY_BYTES_MAX + value_bytes_max
+}
+
+/// The fault for an argument of `length` bytes after `words`, if it is too long
+/// to be kept: by itself, or with what came before it.
+fn too_long(
+    words: &[&[u8]],
+    at: usize,
+    length: usize,
+    value_bytes_max: usize,
+    command_max: usize,
+) -> Option<Fault> {
+    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
+    if length > value_bytes_max.max(KEY_BYTES_MAX) {
+        let (what, most) = limit_of(words, value_bytes_max);
+        return Some(parse::too_long(what, length, most));
+    }
+    let total = at + length;
+    (total > command_max).then(|| parse::too_long("the command", total, command_max))
+}
+
+/// What the argument after `words` is, and the most bytes that it may have.
+fn limit_of(words: &[&[u8]], value_bytes_max: usize) -> (&'static str, usize) {
+    let spec = words.first().and_then(|name| table::find(name));
+    match (words.len(), spec.map(|spec| spec.effect)) {
+        (1, Some(Effect::Read | Effect::Write | Effect::Table)) => {
+            ("the table name", TABLE_NAME_BYTES_MAX)
+        }
+        (2, Some(Effect::Read | Effect::Write)) if spec.is_some_and(Spec::has_key) => {
+            ("the key", KEY_BYTES_MAX)
+        }
+        (_, Some(Effect::Write)) => ("the value", value_bytes_max),
+        _ => ("the argument", value_bytes_max.max(KEY_BYTES_MAX)),
+    }
+}
+
 /// Reads one header line at the front of `input`, which must begin with `kind`.
+#[inline]
 pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
+    match short_header(input, kind) {
+        Some((value, bytes)) => Ok(Header::Length { value, bytes }),
+        None => long_header(input, kind),
+    }
+}
+
+/// A length of one to three digits, which nearly every header has.
+#[inline]
+fn short_header(input: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, a, b, c, d, e, ..] = input else { return None };
+    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
+    let (x, y, z) = (digit(a), digit(b), digit(c));
+    if first != kind || x > 9 {
+        None
+    } else if [b, c] == *b"\r\n" {
+        Some((x, 4))
+    } else if y > 9 || x == 0 {
+        None
+    } else if [c, d] == *b"\r\n" {
+        Some((x * 10 + y, 5))
+    } else if z <= 9 && [d, e] == *b"\r\n" {
+        Some((x * 100 + y * 10 + z, 6))
+    } else {
+        None
+    }
+}
+
+fn long_header(input: &[u8], kind: u8) -> Result<Header, Fault> {
     match input.first() {
         None => return Ok(Header::Incomplete),
         Some(&first) if first != kind => {
@@ -88,20 +155,6 @@ pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
         }
         Some(_) => {}
     }
-    // Two digits at most is what nearly every header holds.
-    match *input {
-        [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            return length(kind, usize::from(a - b'0'), 4);
-        }
-        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            return length(kind, usize::from(a - b'0') * 10 + usize::from(b - b'0'), 5);
-        }
-        _ => {}
-    }
-    long_header(input, kind)
-}
-
-fn long_header(input: &[u8], kind: u8) -> Result<Header, Fault> {
     let within = &input[..input.len().min(RESP_HEADER_BYTES_MAX)];
     let Some(end) = memchr::memchr(b'\n', within) else {
         if input.len() >= RESP_HEADER_BYTES_MAX {
@@ -126,6 +179,10 @@ fn length(kind: u8, value: usize, bytes: usize) -> Result<Header, Fault> {
         return Err(invalid_length(kind));
     }
     Ok(Header::Length { value, bytes })
+}
+
+pub(super) fn bulk_without_end() -> Fault {
+    Fault::protocol("a bulk string must end with CR LF")
 }
 
 fn is_negative(text: &[u8]) -> bool {
@@ -188,7 +245,7 @@ fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
     if fault.kind == Kind::Protocol {
         output.extend_from_slice(b"Protocol error: ");
     }
-    output.extend_from_slice(fault.sentence.as_bytes());
+    output.extend_from_slice(fault.line().as_bytes());
     output.extend_from_slice(b"\r\n");
 }
 
@@ -249,6 +306,7 @@ fn integer(n: impl itoa::Integer, output: &mut Vec<u8>) {
     output.extend_from_slice(b"\r\n");
 }
 
+#[inline]
 fn bulk(data: &[u8], output: &mut Vec<u8>) {
     output.reserve(data.len() + 16);
     count(b'$', data.len(), output);
@@ -256,7 +314,17 @@ fn bulk(data: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(b"\r\n");
 }
 
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "digits are less than 10")]
 fn count(kind: u8, n: usize, output: &mut Vec<u8>) {
+    if n < 100 {
+        let (tens, ones) = (b'0' + (n / 10) as u8, b'0' + (n % 10) as u8);
+        return if n < 10 {
+            output.extend_from_slice(&[kind, ones, b'\r', b'\n']);
+        } else {
+            output.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+        };
+    }
     output.push(kind);
     write_number(n, output);
     output.extend_from_slice(b"\r\n");
