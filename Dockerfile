@@ -20,7 +20,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 RUN case "$BUILD_ENV" in prod) profile=release folder=release ;; dev) profile=dev folder=debug ;; esac \
  && cargo build --locked --package winter --bin winter --profile "$profile" --target-dir /build \
- && install -D "/build/$folder/winter" /image/usr/bin/winter
+ && install -D "/build/$folder/winter" /image/usr/bin/winter \
+ # Line numbers stay, for the log of a panic; packed they are a third.
+ && objcopy --compress-debug-sections=zlib /image/usr/bin/winter
 # An empty base has no C library: take what the binary was linked with.
 RUN if [ "$RUNTIME_IMAGE" = scratch ]; then \
       ldd /image/usr/bin/winter | grep -o '/[^ ]*' | while read -r library; do \

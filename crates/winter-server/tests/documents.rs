@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use winter_core::command::table::SPECS;
+use winter_server::config::settings_markdown;
 
 /// The variable that `cargo xtask fix` sets: write the tables instead of comparing them.
 const WRITE: &str = "UPDATE_DOCUMENTS";
@@ -24,6 +25,7 @@ fn with_table(text: &str, name: &str, table: &str) -> Option<String> {
 }
 
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "a test has no settings of its own")]
 fn says(path: &str, name: &str, table: &str) {
     let file = document(path);
     let text = std::fs::read_to_string(&file).expect("the document is there");
@@ -44,6 +46,11 @@ fn protocol_lists_every_command() {
         writeln!(table, "| `{usage}` | {}{only} |", spec.summary).expect("strings take all");
     }
     says("docs/protocol.md", "commands", &table);
+}
+
+#[test]
+fn operations_lists_every_setting() {
+    says("docs/operations.md", "settings", &settings_markdown());
 }
 
 #[test]

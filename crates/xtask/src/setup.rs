@@ -32,10 +32,8 @@ struct CargoTool {
     options: &'static [&'static str],
 }
 
-const CARGO_TOOLS: &[CargoTool] = &[
-    CargoTool { name: "cargo-deny", version: "0.20.2", options: &["--no-default-features"] },
-    CargoTool { name: "cargo-fuzz", version: "0.13.2", options: &[] },
-];
+const CARGO_TOOLS: &[CargoTool] =
+    &[CargoTool { name: "cargo-deny", version: "0.20.2", options: &["--no-default-features"] }];
 
 /// Each file of requirements here is a set of client libraries of its own.
 const PYTHON_CLIENTS: &str = "crates/winter/tests/clients/python";

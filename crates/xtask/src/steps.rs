@@ -19,7 +19,7 @@ struct Step {
 /// A crate that has faults to inject, and the feature that compiles them in.
 const FAILPOINTS: &str = "winter-server/failpoints";
 /// How long each fuzz target runs.
-const FUZZ_SECONDS: &str = "-max_total_time=15";
+const FUZZ_TIME: &str = "-max_total_time=15";
 
 const STEPS: &[Step] = &[
     Step { name: "setup", what: "install what the steps below need", run: setup::install },
@@ -151,18 +151,34 @@ fn has_advisories() -> bool {
     databases.is_some_and(|mut all| all.any(|entry| entry.is_ok_and(|e| e.path().is_dir())))
 }
 
-/// Each fuzz target for a short while: on a stable compiler, so with no sanitizer.
+/// Each fuzz target for a short while, as fuzz/README.md runs it.
 fn fuzz(gate: &Gate) -> Outcome {
-    let Ok(targets) = std::fs::read_dir(gate.path("fuzz/fuzz_targets")) else {
-        return Err("fuzz/fuzz_targets is not there".to_owned());
-    };
-    let mut names: Vec<String> = targets
-        .filter_map(|target| target.ok()?.path().file_stem()?.to_str().map(str::to_owned))
-        .collect();
-    names.sort();
-    for name in &names {
-        let arguments = ["fuzz", "run", "--sanitizer", "none", name, "--", FUZZ_SECONDS];
-        gate.cargo(&arguments)?;
+    let folder = gate.path("fuzz");
+    for name in fuzz_targets(gate)? {
+        for kept in ["artifacts".to_owned(), format!("corpus/{name}")] {
+            std::fs::create_dir_all(folder.join(kept)).map_err(|error| error.to_string())?;
+        }
+        let (corpus, seeds) = (format!("corpus/{name}"), format!("seeds/{name}"));
+        let dictionary = format!("-dict=dictionaries/{name}.dict");
+        let has_dictionary = folder.join(format!("dictionaries/{name}.dict")).is_file();
+        let mut arguments = vec!["run", "--quiet", "--locked", "--release", "--bin", &name, "--"];
+        arguments.extend([FUZZ_TIME, "-max_len=4096", "-verbosity=0", "-print_final_stats=1"]);
+        arguments.push("-artifact_prefix=artifacts/");
+        arguments.extend(has_dictionary.then_some(&*dictionary));
+        arguments.extend([&*corpus, &*seeds]);
+        let mut command = gate.command("cargo", &arguments);
+        // Its own configuration says how it is built; the environment's would win over it.
+        process::run(command.current_dir(&folder).env_remove("RUSTFLAGS"))?;
     }
     Ok(())
+}
+
+fn fuzz_targets(gate: &Gate) -> Result<Vec<String>, String> {
+    let folder = gate.path("fuzz/targets");
+    let files = std::fs::read_dir(&folder).map_err(|error| format!("fuzz/targets: {error}"))?;
+    let mut names: Vec<String> = files
+        .filter_map(|file| file.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    if names.is_empty() { Err("fuzz/targets is empty".to_owned()) } else { Ok(names) }
 }
