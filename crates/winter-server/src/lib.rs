@@ -1,6 +1,6 @@
 //! Winter's acting half: a thin tokio shell around `winter-core`.
 //!
-//! - [`config`]: settings, read whole before a port is bound.
+//! - [`config`], [`logging`]: settings, read whole before a port is bound; the log.
 //! - [`server`]: a running node: threads, listeners, drain.
 //! - [`session`]: one connection's life: bytes in, commands, bytes out.
 //! - [`node`]: tables, partitions and memory, and what commands do to them.
@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod listener;
+pub mod logging;
 pub mod maintenance;
 pub mod metrics;
 pub mod net;

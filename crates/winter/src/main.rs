@@ -1,36 +1,71 @@
-//! The one binary: serves.
+//! Winter's one binary: `winter` serves; `winter cli` talks to a node, `winter
+//! bench` loads one, `winter check-config` says what the settings come to.
 
-use std::time::Duration;
+mod arguments;
+mod bench;
+mod check;
+mod cli;
+mod exit;
+mod serve;
 
-use winter_core::store::Seed;
-use winter_server::Server;
-use winter_server::config::{Config, LogFormat};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use exit::Exit;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() {
-    let number = |name: &str, or: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or)
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    run(&args).into()
+}
+
+/// What the first argument asks for; flags alone ask to serve.
+fn run(args: &[OsString]) -> Exit {
+    let (first, rest) = match args.split_first() {
+        Some((first, rest)) => (first.to_string_lossy(), rest),
+        None => return serve::run(&[]),
     };
-    tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
-    let config = Config {
-        bind: [127, 0, 0, 1].into(),
-        port: u16::try_from(number("RECEPTOR_PORT", 6060)).expect("a port"),
-        http_port: None,
-        threads: 2,
-        memory_bytes_max: 4 << 30,
-        value_bytes_max: 16 << 20,
-        connections_max: 10_000,
-        output_bytes_max: 64 << 20,
-        request_timeout: Duration::from_secs(30),
-        write_timeout: Duration::from_secs(60),
-        drain_timeout: Duration::from_secs(10),
-        slow_command: Some(Duration::from_millis(100)),
-        log: "info".into(),
-        log_format: LogFormat::Json,
-    };
-    let server = Server::start(config, Seed(1, 2)).expect("the ports are free");
-    server.block_on(async { tokio::signal::ctrl_c().await.expect("signals can be caught") });
-    server.stop();
+    match &*first {
+        "cli" => cli::run(rest),
+        "bench" => bench::run(rest),
+        "serve" => with_settings(rest, serve::run),
+        "check-config" => with_settings(rest, check::run),
+        "help" => help(rest),
+        _ if first.starts_with('-') => with_settings(args, serve::run),
+        word => {
+            eprintln!("winter has no command '{}'; see winter --help", word.escape_debug());
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs a command whose arguments are settings, unless help or the version is asked for.
+fn with_settings(args: &[OsString], command: fn(&[String]) -> Exit) -> Exit {
+    let asks = |names: [&str; 2]| args.iter().any(|arg| names.iter().any(|name| arg == name));
+    if asks(["--help", "-h"]) {
+        return help(&[]);
+    }
+    if asks(["--version", "-V"]) {
+        return say(&format!("winter {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    command(&args)
+}
+
+/// `winter help`, or `winter help COMMAND`.
+fn help(topic: &[OsString]) -> Exit {
+    match topic.first().map(|topic| topic.to_string_lossy()).as_deref() {
+        Some("cli") => cli::run(&["--help".into()]),
+        Some("bench") => bench::run(&["--help".into()]),
+        _ => say(&arguments::winter().render_help().ansi().to_string()),
+    }
+}
+
+/// Prints to standard output. Whoever closes it early has read enough.
+fn say(text: &str) -> Exit {
+    let _ = io::stdout().write_all(text.as_bytes());
+    Exit::Good
 }

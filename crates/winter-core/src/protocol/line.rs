@@ -65,6 +65,20 @@ fn command(line: &[u8], value_bytes_max: usize) -> Made<'_> {
     (Some(spec.verb), words.and_then(|words| parse::command(spec, &words, value_bytes_max)))
 }
 
+/// Cuts a line, without its end, into words as [`next`] does: for clients that
+/// take lines from people and send them as RESP. A line that names no command of
+/// this dialect is cut at every space.
+///
+/// # Errors
+/// A trailing `EXPIRE` whose number is apart from it by more than a space.
+pub fn words(line: &[u8]) -> Result<Words<'_>, Fault> {
+    let (name, rest) = first_word(line);
+    match table::find(name).filter(|spec| !spec.resp_only) {
+        Some(spec) => cut(spec, name, rest),
+        None => Ok(line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect()),
+    }
+}
+
 /// The word before the first space, and what follows that space.
 fn first_word(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b' ', text) {

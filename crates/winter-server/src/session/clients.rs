@@ -128,7 +128,9 @@ impl Client {
         let told = self.told.lock().clone();
         let seconds = |since: u64| now.as_millis().saturating_sub(since) / 1_000;
         let verb = usize::from(self.last_verb.load(Ordering::Relaxed));
-        let command = SPECS.get(verb).map_or_else(|| "NULL".to_owned(), winter_core::command::Spec::lower_name);
+        let command = SPECS
+            .get(verb)
+            .map_or_else(|| "NULL".to_owned(), winter_core::command::Spec::lower_name);
         let resp = match self.dialect.load(Ordering::Relaxed) {
             1 => "2",
             2 => "3",

@@ -1,0 +1,213 @@
+//! The command line as `--help` shows it, made from the table of settings.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgMatches, Command};
+use winter_server::config::{Environment, Name, SETTINGS, Setting};
+
+use crate::exit::Exit;
+
+const ABOUT: &str = "\
+Winter keeps tables of keys and values in memory and serves them over TCP, to
+people with nc and to any Redis client, on one port. Made for leases, caches
+and coordination: entries expire to the millisecond, every write has a version
+that only grows, and one table's trouble is not another's.";
+
+const AFTER: &str = "\
+Try it:
+  $ winter &
+  $ nc 127.0.0.1 6060
+  CREATE fruit
+  created
+  PUTNEW fruit apple red EXPIRE 60000
+  ok
+  PUTNEW fruit apple green
+  ok
+  GET fruit apple
+  red
+  HELP
+
+The same with winter cli, which also does as scripts do:
+  $ winter cli GET fruit apple
+  red
+
+A flag wins over its environment variable, that over the settings file, that
+over the default. Sizes end in kb, mb or gb; times in ms, s or m.
+
+Exit status: 0 stopped as asked; 64 settings are wrong, all of them named;
+69 an address cannot be had; 74 the system gave no thread.";
+
+/// `winter` and its commands, for help.
+pub(crate) fn winter() -> Command {
+    let help = Arg::new("help").short('h').long("help").help("This text");
+    let version = Arg::new("version").short('V').long("version").help("The version");
+    Command::new("winter")
+        .about(ABOUT)
+        .after_help(AFTER)
+        .override_usage("winter [COMMAND] [FLAGS]")
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("serve").about("Serve, as without a command"))
+        .subcommand(cli())
+        .subcommand(bench())
+        .subcommand(
+            Command::new("check-config").about("Say what the settings come to, and what is wrong"),
+        )
+        .subcommand(Command::new("help").about("This text, or that of cli or bench"))
+        .args([help, version].map(|arg| arg.action(clap::ArgAction::SetTrue)))
+        .args(SETTINGS.iter().map(flag))
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let default = match (setting.default, setting.default_distributed) {
+        (None, _) => "no default".to_owned(),
+        (Some(text), None) => format!("default {text}"),
+        (Some(text), Some(distributed)) => {
+            format!("default {text}, {distributed} when distributed")
+        }
+    };
+    Arg::new(setting.flag)
+        .long(setting.flag)
+        .value_name(setting.accepts.placeholder())
+        .help_heading(setting.group.title())
+        .help(format!("{}\n{}; {default}; {}", setting.help, setting.environment, setting.accepts))
+}
+
+/// `winter cli`.
+pub(crate) fn cli() -> Command {
+    Command::new("cli")
+        .bin_name("winter cli")
+        .about("Talk to a node: one command, a prompt, or the lines of standard input")
+        .after_help(
+            "Words given as arguments are sent as they are, whatever bytes they hold. At the\n\
+             prompt and on standard input a line is cut as the line dialect cuts it: data is\n\
+             everything after the key's one space.\n\n\
+             Exit status: 0 done; 1 an error was answered; 64 arguments are wrong; 69 nobody\n\
+             answers.",
+        )
+        .args(target())
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .help("A command and its words")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(clap::value_parser!(OsString)),
+        )
+}
+
+/// `winter bench`.
+pub(crate) fn bench() -> Command {
+    let number = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .default_value(default)
+            .value_parser(clap::value_parser!(u64).range(1..=1_000_000_000))
+            .help(help)
+    };
+    Command::new("bench")
+        .bin_name("winter bench")
+        .about("Load a node: write keys that are new, then read them at random")
+        .after_help(
+            "A table of its own is made for it and dropped at the end. One thread sends; a\n\
+             connection sends a batch, waits for all replies, and sends the next. Latency is a\n\
+             batch's, from its write to its last reply.",
+        )
+        .args(target())
+        .args([
+            number("connections", "50", "Connections"),
+            number("pipeline", "1", "Requests in a batch"),
+            number("keys", "200000", "Keys, each written once"),
+            number("value-size", "64", "Bytes of a value"),
+            number("seconds", "5", "How long to read"),
+        ])
+        .arg(
+            Arg::new("rate")
+                .long("rate")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u64).range(1..))
+                .help("Requests a second at the most [default: as many as can be]"),
+        )
+}
+
+fn target() -> [Arg; 2] {
+    [
+        Arg::new("host").long("host").value_name("HOST").default_value("127.0.0.1").help("Where"),
+        Arg::new("port")
+            .long("port")
+            .value_name("PORT")
+            .value_parser(clap::value_parser!(u16).range(1..))
+            .help("Its port [default: RECEPTOR_PORT, or else 6060]"),
+    ]
+}
+
+/// Reads the arguments of `command`; what clap has to say is said.
+pub(crate) fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, Exit> {
+    let args = std::iter::once(OsString::from("winter")).chain(args.iter().cloned());
+    command.try_get_matches_from(args).map_err(|error| {
+        // Nobody is left to tell if this cannot be printed.
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Good }
+    })
+}
+
+/// The host and port that `target` asks for.
+pub(crate) fn host_and_port(matches: &ArgMatches, environment: &Environment) -> (String, u16) {
+    let host: &String = matches.get_one("host").expect("it has a default");
+    let port = matches.get_one::<u16>("port").copied();
+    (host.clone(), port.unwrap_or_else(|| port_of(environment)))
+}
+
+/// The port of a node with the same environment, as in its own container.
+fn port_of(environment: &Environment) -> u16 {
+    let setting = Name::Port.setting();
+    let said = environment.get(setting.environment).map(String::as_str);
+    let port = |text: &str| text.parse().ok().filter(|&port| port > 0);
+    let default = || setting.default.and_then(port);
+    said.and_then(port).or_else(default).expect("the default is a port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_mentions_every_setting() {
+        let help = winter().term_width(0).render_help().to_string();
+        for setting in &SETTINGS {
+            let (flag, environment) = (setting.flag, setting.environment);
+            assert!(help.contains(&format!("--{flag} ")), "{flag}");
+            assert!(help.contains(&format!("{environment}; ")), "{environment}");
+            assert!(help.contains(setting.help), "{environment}");
+            assert!(help.contains(&format!("{}:", setting.group.title())), "{environment}");
+        }
+    }
+
+    #[test]
+    fn command_lines_are_consistent() {
+        cli().debug_assert();
+        bench().debug_assert();
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_taken_as_they_are() {
+        let args = ["--port", "7", "PUT", "t", "-k", "--help", ""].map(OsString::from);
+        let matches = parse(cli(), &args).expect("they are right");
+        let words: Vec<_> = matches.get_many::<OsString>("command").expect("some").collect();
+        assert_eq!(words, ["PUT", "t", "-k", "--help", ""]);
+        assert_eq!(host_and_port(&matches, &Environment::new()).1, 7);
+    }
+
+    #[test]
+    fn the_port_is_that_of_a_node_beside() {
+        let port = |said: &str| {
+            let said = [("RECEPTOR_PORT".to_owned(), said.to_owned())];
+            port_of(&said.into_iter().collect())
+        };
+        assert_eq!(port("7000"), 7_000);
+        assert_eq!(port("0"), 6_060);
+        assert_eq!(port("tcp://10.0.0.1:1"), 6_060);
+    }
+}

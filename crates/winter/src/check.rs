@@ -1,0 +1,41 @@
+//! `winter check-config`: what the settings come to, without starting anything.
+
+use winter_server::config::{Config, Effective, Reading};
+
+use crate::exit::Exit;
+use crate::{say, serve};
+
+/// Prints what holds to standard output, what is wrong or odd to standard error.
+pub(crate) fn run(args: &[String]) -> Exit {
+    let reading = Config::from_process(args);
+    say(&table(&reading));
+    for warning in &reading.warnings {
+        eprintln!("warning: {warning}");
+    }
+    match &reading.config {
+        Err(faults) => eprintln!("{faults}"),
+        Ok(config) => match serve::refusal(config) {
+            Some(refusal) => eprintln!("{refusal}"),
+            None => return Exit::Good,
+        },
+    }
+    Exit::Usage
+}
+
+fn table(reading: &Reading) -> String {
+    let rows: Vec<[String; 3]> = reading.effective.iter().map(row).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    let line =
+        |[name, value, origin]: &[String; 3]| format!("{name:first$}  {value:second$}  {origin}\n");
+    rows.iter().map(line).collect()
+}
+
+fn row(effective: &Effective) -> [String; 3] {
+    let Effective { setting, text, means, origin } = effective;
+    let value = match means {
+        Some(means) => format!("{text} ({means})"),
+        None => text.clone(),
+    };
+    [setting.environment.to_owned(), value, origin.to_string()]
+}

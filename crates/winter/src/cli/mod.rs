@@ -1,0 +1,91 @@
+//! `winter cli`: one command, a prompt, or the lines of standard input.
+
+mod lines;
+mod prompt;
+mod show;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+
+use tokio::runtime::{Builder, Runtime};
+use winter_client::{Client, Error, Options, Request, Value};
+use winter_server::config::environment;
+
+use crate::arguments;
+use crate::exit::Exit;
+use show::Style;
+
+/// Talks to a node as the arguments say.
+pub(crate) fn run(args: &[OsString]) -> Exit {
+    let matches = match arguments::parse(arguments::cli(), args) {
+        Ok(matches) => matches,
+        Err(exit) => return exit,
+    };
+    let words: Vec<OsString> =
+        matches.get_many("command").map(|words| words.cloned().collect()).unwrap_or_default();
+    let (host, port) = arguments::host_and_port(&matches, &environment());
+    let address =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let outcome = Node::connect(address).and_then(|node| {
+        if !words.is_empty() {
+            node.one(&words)
+        } else if io::stdin().is_terminal() && io::stdout().is_terminal() {
+            prompt::run(node)
+        } else {
+            lines::run(&node)
+        }
+    });
+    outcome.unwrap_or_else(|error| complain(&error))
+}
+
+/// A node and the connection to it.
+struct Node {
+    runtime: Runtime,
+    address: String,
+    client: Client,
+    style: Style,
+}
+
+impl Node {
+    fn connect(address: String) -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Error::Connect { address: address.clone(), reason: error.to_string() }
+        })?;
+        let client = runtime.block_on(connect(&address))?;
+        let style = if io::stdout().is_terminal() { Style::Terminal } else { Style::Plain };
+        Ok(Self { runtime, address, client, style })
+    }
+
+    /// Sends the words as they are and prints the reply.
+    fn one(&self, words: &[OsString]) -> Result<Exit, Error> {
+        let request = Request::of_words(words.iter().map(|word| word.as_encoded_bytes()));
+        let reply = self.runtime.block_on(self.client.call(&request))?;
+        Ok(self.print(&reply))
+    }
+
+    /// Prints a reply; errors go to standard error.
+    fn print(&self, reply: &Value) -> Exit {
+        let mut text = Vec::new();
+        show::reply(reply, self.style, &mut text);
+        // Whoever closes the output early has read enough.
+        if matches!(reply, Value::Error(_)) {
+            let _ = io::stderr().write_all(&text);
+            return Exit::Refused;
+        }
+        let _ = io::stdout().write_all(&text);
+        Exit::Good
+    }
+}
+
+async fn connect(address: &str) -> Result<Client, Error> {
+    let options = Options { name: Some("winter-cli".to_owned()), ..Options::default() };
+    Client::connect_with(address, &options).await
+}
+
+fn complain(error: &Error) -> Exit {
+    eprintln!("winter cli: {error}");
+    if let Error::Connect { .. } = error {
+        eprintln!("Is winter running there? --host and --port say where to look.");
+    }
+    Exit::Unavailable
+}

@@ -1,0 +1,211 @@
+//! The binary as its users meet it: help, settings, serving, the command line.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+use winter_server::config::SETTINGS;
+
+/// `winter` with these arguments and nothing of this test's own environment.
+fn winter(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_winter"));
+    command.args(args).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn output(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("winter runs");
+    let text = |bytes| String::from_utf8(bytes).expect("winter speaks UTF-8");
+    (status.code().expect("no signal ends it"), text(stdout), text(stderr))
+}
+
+/// A node on a free port; killed when the test ends. Nobody reads its log once
+/// it is ready, which must not matter to it.
+struct Node {
+    process: Child,
+    port: String,
+}
+
+impl Node {
+    fn start() -> Self {
+        let args = ["--port", "0", "--http-port", "0", "--threads", "1", "--log-format", "json"];
+        let mut process =
+            winter(&args).stderr(Stdio::piped()).spawn().expect("winter can be started");
+        let log = BufReader::new(process.stderr.take().expect("it is piped"));
+        let port = log
+            .lines()
+            .map(|line| line.expect("the log is text"))
+            .find_map(|line| {
+                let (_, address) = line.split_once(r#""address":"127.0.0.1:"#)?;
+                Some(address.split_once('"')?.0.to_owned())
+            })
+            .expect("the log tells the address once the node is ready");
+        Self { process, port }
+    }
+
+    fn cli(&self, words: &[&str]) -> (i32, String, String) {
+        let args = [&["cli", "--port", &self.port], words].concat();
+        output(&mut winter(&args))
+    }
+
+    fn lines(&self, lines: &str) -> (i32, String, String) {
+        let mut cli = winter(&["cli", "--port", &self.port])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("winter can be started");
+        let mut stdin = cli.stdin.take().expect("it is piped");
+        let lines = lines.to_owned();
+        let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+        let Output { status, stdout, stderr } = cli.wait_with_output().expect("it ends");
+        writer.join().expect("no panic").expect("the lines are read");
+        let text = |bytes| String::from_utf8(bytes).expect("winter speaks UTF-8");
+        (status.code().expect("no signal ends it"), text(stdout), text(stderr))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn help_is_worth_reading() {
+    for args in [&["--help"][..], &["-h"], &["help"], &["serve", "--help"]] {
+        let (status, help, _) = output(&mut winter(args));
+        assert_eq!(status, 0, "{args:?}");
+        for setting in &SETTINGS {
+            assert!(help.contains(setting.environment) && help.contains(setting.flag));
+        }
+        assert!(help.contains("PUTNEW fruit apple red"), "an example to try");
+    }
+    let (status, version, _) = output(&mut winter(&["--version"]));
+    assert_eq!((status, version), (0, format!("winter {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn wrong_settings_are_all_named_and_nothing_starts() {
+    let mut command = winter(&["--prot", "7070", "--threads=0"]);
+    let (status, stdout, stderr) = output(command.env("RECEPTOR_PORT", "abc"));
+    assert_eq!((status, stdout.as_str()), (64, ""));
+    assert_eq!(
+        stderr,
+        "\
+winter does not start: 3 settings are wrong:
+  --prot (flag): no such setting; did you mean --port?
+  RECEPTOR_PORT = 'abc' (environment): accepted is a port from 1 to 65535, or 0 for any free one
+  --threads = '0' (flag): accepted is a number from 1 to 1024, or cores
+"
+    );
+    let (status, _, stderr) = output(&mut winter(&["fly"]));
+    assert_eq!(status, 64);
+    assert!(stderr.contains("'fly'"), "{stderr}");
+}
+
+#[test]
+fn a_cluster_is_refused_with_a_clear_sentence() {
+    for args in [
+        &["--distributed", "--seeds", "a:1"][..],
+        &["check-config", "--distributed", "--seeds=a:1"],
+    ] {
+        let (status, _, stderr) = output(&mut winter(args));
+        assert_eq!(status, 64);
+        assert!(
+            stderr.contains("IS_DISTRIBUTED is true, and this version cannot form a cluster yet")
+        );
+    }
+}
+
+#[test]
+fn check_config_says_what_holds_and_why() {
+    let mut command = winter(&["check-config", "--port", "7000"]);
+    command.env("WINTER_MAX_MEMORY", "1gb").env("WINTER_COLOUR", "blue");
+    let (status, stdout, stderr) = output(&mut command);
+    assert_eq!(status, 0);
+    let row = |name: &str| {
+        let line = stdout.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("RECEPTOR_PORT"), "RECEPTOR_PORT 7000 flag");
+    assert_eq!(row("WINTER_MAX_MEMORY"), "WINTER_MAX_MEMORY 1gb (1024 mb) environment");
+    assert_eq!(row("WINTER_LOG "), "WINTER_LOG info default");
+    assert_eq!(stderr, "warning: ignored WINTER_COLOUR: no such setting\n");
+    assert_eq!(output(&mut winter(&["check-config", "--port", "x"])).0, 64);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is there");
+    let address = taken.local_addr().expect("it is bound");
+    let port = address.port().to_string();
+    let (status, _, stderr) = output(&mut winter(&["--port", &port, "--http-port", "0"]));
+    assert_eq!(status, 69);
+    assert!(stderr.contains(&address.to_string()) && stderr.contains("RECEPTOR_PORT"), "{stderr}");
+}
+
+#[test]
+fn a_node_serves_the_command_line_and_stops_when_told() {
+    let mut node = Node::start();
+    assert_eq!(node.cli(&["CREATE", "t"]), (0, "created\n".to_owned(), String::new()));
+    assert_eq!(node.cli(&["put", "t", "two words", "a\nb", "EXPIRE", "60000"]).0, 0);
+    assert_eq!(node.cli(&["GET", "t", "two words"]).1, "a\nb\n");
+    assert_eq!(node.cli(&["GET", "t", "none"]), (0, "nil\n".to_owned(), String::new()));
+    assert_eq!(node.cli(&["GET", "u", "k"]), (1, String::new(), "missing table\n".to_owned()));
+    let (status, _, stderr) = node.cli(&["GET", "t"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("usage: GET table key"), "{stderr}");
+
+    let pid = node.process.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+    assert!(told.success());
+    assert_eq!(node.process.wait().expect("it ends").code(), Some(0));
+    let (status, _, stderr) = node.cli(&["PING"]);
+    assert_eq!(status, 69);
+    assert!(stderr.contains(&format!("127.0.0.1:{}", node.port)), "{stderr}");
+}
+
+#[test]
+fn lines_are_pipelined_and_answered_in_order() {
+    let node = Node::start();
+    let dialogue = "\
+create fruit\r
+PUTNEW fruit apple   red and  green
+
+PUTNEW fruit apple yellow
+GET fruit apple
+PUT fruit pear x EXPIRE  5
+FLY
+COUNT fruit
+";
+    let (status, stdout, stderr) = node.lines(dialogue);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[..4], ["created", "ok", "ok", "  red and  green"]);
+    assert!(lines[4].contains("invalid expire time"), "{stdout}");
+    assert!(lines[5].starts_with("error: ERR unknown command 'FLY'"), "{stdout}");
+    assert_eq!((lines[6], lines.len(), status), ("1", 7, 1), "{stdout}");
+    assert_eq!(stderr, "");
+
+    let many: String = (0..5_000).map(|i| format!("PUT fruit {i} {i}\nGET fruit {i}\n")).collect();
+    let (status, stdout, _) = node.lines(&many);
+    assert_eq!(status, 0);
+    let data: Vec<&str> = stdout.lines().skip(1).step_by(2).collect();
+    assert!(data.iter().enumerate().all(|(i, data)| *data == i.to_string()) && data.len() == 5_000);
+}
+
+#[test]
+fn bench_loads_a_table_of_its_own_and_drops_it() {
+    let node = Node::start();
+    let args =
+        ["bench", "--port", &node.port, "--keys", "1000", "--seconds", "1", "--pipeline", "8"];
+    let (status, stdout, stderr) = output(&mut winter(&args));
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("requests/s") && stdout.contains("p99 ms"), "{stdout}");
+    assert!(stdout.lines().any(|line| line.starts_with("PUTNEW      1000")), "{stdout}");
+    assert!(stdout.lines().any(|line| line.starts_with("GET ")), "{stdout}");
+    assert_eq!(node.cli(&["TABLES"]).1, "");
+    let nobody = output(&mut winter(&["bench", "--port", "1"]));
+    assert_eq!(nobody.0, 69, "{nobody:?}");
+}
