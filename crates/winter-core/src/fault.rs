@@ -147,6 +147,18 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The sentence as it may stand in a reply: one line, whoever made it.
+    #[must_use]
+    pub fn line(&self) -> Cow<'_, str> {
+        if self.sentence.contains(['\r', '\n']) {
+            Cow::Owned(self.sentence.replace(['\r', '\n'], " "))
+        } else {
+            Cow::Borrowed(&self.sentence)
+        }
+    }
+}
+
 /// A user's bytes made fit for an error: cut at 128 bytes, one line, printable.
 #[must_use]
 pub fn echo(bytes: &[u8]) -> String {

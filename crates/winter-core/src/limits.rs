@@ -16,6 +16,8 @@ pub const ARGUMENTS_MAX: usize = 1_024;
 pub const RESP_HEADER_BYTES_MAX: usize = 64 << 10;
 /// What a line may hold beside its key and value, in bytes: command, table name, numbers, spaces.
 pub const LINE_OVERHEAD_BYTES: usize = 256;
+/// What a RESP command may hold beside one key and one value, in bytes: headers, names, options.
+pub const RESP_OVERHEAD_BYTES: usize = 64 << 10;
 /// Most bytes of a user's own that an error echoes.
 pub const ECHO_BYTES_MAX: usize = 128;
 /// Most entries that one `SCAN` step looks at (`COUNT n`).

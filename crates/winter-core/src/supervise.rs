@@ -45,6 +45,9 @@ impl RestartLog {
         while self.recent.front().is_some_and(|at| at.as_millis() < horizon) {
             self.recent.pop_front();
         }
+        if self.recent.len() > intensity.restarts_max {
+            self.recent.pop_front();
+        }
         self.recent.push_back(now);
         if self.recent.len() > intensity.restarts_max { Verdict::Fence } else { Verdict::Restart }
     }
@@ -69,6 +72,16 @@ mod tests {
     #[test]
     fn fences_after_too_many_in_the_window() {
         assert_eq!(verdicts(&[0, 10, 20]), [Verdict::Restart, Verdict::Restart, Verdict::Fence]);
+    }
+
+    #[test]
+    fn keeps_no_more_than_it_needs() {
+        let mut log = RestartLog::default();
+        for _ in 0..100 {
+            log.record(Timestamp::from_millis(5), TWICE_A_SECOND);
+        }
+        assert_eq!(log.recent.len(), 3);
+        assert_eq!(log.record(Timestamp::from_millis(6), TWICE_A_SECOND), Verdict::Fence);
     }
 
     #[test]

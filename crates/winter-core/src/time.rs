@@ -24,7 +24,7 @@ impl Timestamp {
     /// When something ends that lives for `ttl` from now.
     #[must_use]
     pub const fn after(self, ttl: Ttl) -> Deadline {
-        Deadline(self.0.saturating_add(ttl.0))
+        Deadline::from_millis(self.0.saturating_add(ttl.0))
     }
 }
 
@@ -51,10 +51,13 @@ impl Ttl {
 pub struct Deadline(u64);
 
 impl Deadline {
-    /// The deadline `millis` milliseconds after the Unix epoch.
+    /// The last deadline, in milliseconds: what seven bytes hold, two million years.
+    pub const MILLIS_MAX: u64 = (1 << 56) - 1;
+
+    /// The deadline `millis` milliseconds after the Unix epoch, or the last one.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(if millis > Self::MILLIS_MAX { Self::MILLIS_MAX } else { millis })
     }
 
     /// Milliseconds since the Unix epoch.
@@ -73,5 +76,36 @@ impl Deadline {
     #[must_use]
     pub const fn millis_left(self, now: Timestamp) -> u64 {
         self.0.saturating_sub(now.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_passes_at_its_millisecond() {
+        let ttl = Ttl::from_millis(10).unwrap();
+        let deadline = Timestamp::from_millis(100).after(ttl);
+        let at = |millis| deadline.has_passed(Timestamp::from_millis(millis));
+        assert_eq!([at(109), at(110), at(111)], [false, true, true]);
+        assert_eq!(deadline.millis_left(Timestamp::from_millis(109)), 1);
+        assert_eq!(deadline.millis_left(Timestamp::from_millis(111)), 0);
+    }
+
+    #[test]
+    fn a_time_to_live_is_1_to_2_53() {
+        for (millis, is_one) in [(0, false), (1, true), (1 << 53, true), ((1 << 53) + 1, false)] {
+            assert_eq!(Ttl::from_millis(millis).is_some(), is_one, "{millis}");
+        }
+    }
+
+    #[test]
+    fn no_clock_makes_a_deadline_that_an_entry_cannot_hold() {
+        let longest = Ttl::from_millis(TTL_MILLIS_MAX).unwrap();
+        for now in [0, 1 << 55, (1 << 56) - 1, u64::MAX] {
+            let deadline = Timestamp::from_millis(now).after(longest);
+            assert!(deadline.as_millis() <= Deadline::MILLIS_MAX);
+        }
     }
 }

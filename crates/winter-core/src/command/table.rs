@@ -97,6 +97,12 @@ impl Spec {
         format!("{} {}", self.name, self.arguments).trim_end().to_owned()
     }
 
+    /// Whether the command names one key, after the table.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.arguments.starts_with("table key")
+    }
+
     /// The command's name in lower case, as metrics and `COMMAND` write it.
     #[must_use]
     pub fn lower_name(&self) -> String {

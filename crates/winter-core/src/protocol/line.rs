@@ -8,7 +8,7 @@ use super::{Limits, Parsed, Step, Words, write_number};
 use crate::command::parse::{self, invalid_expire_time};
 use crate::command::table::{self, Shape, Spec};
 use crate::fault::{Fault, Kind, echo};
-use crate::limits::{KEY_BYTES_MAX, LINE_OVERHEAD_BYTES, TABLE_NAME_BYTES_MAX};
+use crate::limits::{ARGUMENTS_MAX, KEY_BYTES_MAX, LINE_OVERHEAD_BYTES, TABLE_NAME_BYTES_MAX};
 use crate::reply::{Reply, Value};
 
 /// The first byte of a TLS handshake record.
@@ -97,6 +97,9 @@ fn cut<'a>(spec: &Spec, name: &'a [u8], mut rest: Option<&'a [u8]>) -> Result<Wo
     while let Some(text) = rest
         && words.len() <= lead
     {
+        if words.len() == ARGUMENTS_MAX {
+            return Err(too_many_words(spec));
+        }
         let (word, after) = first_word(text);
         words.push(word);
         rest = after;
@@ -110,6 +113,15 @@ fn cut<'a>(spec: &Spec, name: &'a [u8], mut rest: Option<&'a [u8]>) -> Result<Wo
         words.push(data);
     }
     Ok(words)
+}
+
+/// The fault for more words than any command takes. Sixteen million spaces are not
+/// made into sixteen million words first.
+fn too_many_words(spec: &Spec) -> Fault {
+    if spec.arity.1 < ARGUMENTS_MAX {
+        return parse::wrong_arity(spec);
+    }
+    Fault::limit("the number of words", format_args!("above {ARGUMENTS_MAX}"), ARGUMENTS_MAX)
 }
 
 /// Splits a trailing ` EXPIRE <ms>` off the data. What follows the word must
@@ -205,7 +217,7 @@ fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
         output.extend_from_slice(fault.kind.word().as_bytes());
         output.extend_from_slice(b": ");
     }
-    line_of(fault.sentence.as_bytes(), output);
+    line_of(fault.line().as_bytes(), output);
 }
 
 /// RESP's own values are not answered on lines; the words of one still can be.

@@ -6,8 +6,12 @@
 
 use super::{Limits, Parsed, Skip, Step, Words, write_number};
 use crate::command::parse;
+use crate::command::table::{self, Effect, Spec};
 use crate::fault::{Fault, Kind, echo};
-use crate::limits::{ARGUMENTS_MAX, KEY_BYTES_MAX, RESP_HEADER_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    ARGUMENTS_MAX, KEY_BYTES_MAX, RESP_HEADER_BYTES_MAX, RESP_OVERHEAD_BYTES, TABLE_NAME_BYTES_MAX,
+    VALUE_BYTES_MAX,
+};
 use crate::reply::{Reply, Value};
 
 /// The protocol version that replies are written in.
@@ -42,8 +46,7 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         Header::Length { value: 0, bytes } => return Ok(Step::Blank(bytes)),
         Header::Length { value, bytes } => (value, bytes),
     };
-    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
-    let bulk_max = limits.value_bytes_max.max(KEY_BYTES_MAX + 1);
+    let command_max = command_bytes_max(limits.value_bytes_max);
     let mut words = Words::new();
     for left in (0..count).rev() {
         let (length, bytes) = match header(&input[at..], b'$')? {
@@ -51,13 +54,9 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
             Header::Length { value, bytes } => (value, bytes),
         };
         at += bytes;
-        if length > bulk_max {
-            let fault = parse::too_long("the value", length, limits.value_bytes_max);
-            return Ok(Step::Oversize(
-                fault,
-                at,
-                Skip { bulk_left: length + 2, arguments_left: left },
-            ));
+        if let Some(fault) = too_long(&words, at, length, limits.value_bytes_max, command_max) {
+            let skip = Skip { bulk_left: length + 2, arguments_left: left };
+            return Ok(Step::Oversize(fault, at, skip));
         }
         let end = at + length;
         let Some(word) = input.get(at..end) else {
@@ -65,7 +64,7 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         };
         match input.get(end..end + 2) {
             Some(b"\r\n") => {}
-            Some(_) => return Err(Fault::protocol("a bulk string must end with CR LF")),
+            Some(_) => return Err(bulk_without_end()),
             None => return Ok(Step::Incomplete(end + 2)),
         }
         words.push(word);
@@ -73,6 +72,45 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
     }
     let (verb, command) = parse::words(&words, limits.value_bytes_max);
     Ok(Step::Command(Parsed { verb, command, length: at }))
+}
+
+/// The longest legal command in bytes: a value, a key, and the rest.
+#[must_use]
+pub const fn command_bytes_max(value_bytes_max: usize) -> usize {
+    RESP_OVERHEAD_BYTES + KEY_BYTES_MAX + value_bytes_max
+}
+
+/// The fault for an argument of `length` bytes after `words`, if it is too long
+/// to be kept: by itself, or with what came before it.
+fn too_long(
+    words: &[&[u8]],
+    at: usize,
+    length: usize,
+    value_bytes_max: usize,
+    command_max: usize,
+) -> Option<Fault> {
+    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
+    if length > value_bytes_max.max(KEY_BYTES_MAX) {
+        let (what, most) = limit_of(words, value_bytes_max);
+        return Some(parse::too_long(what, length, most));
+    }
+    let total = at + length;
+    (total > command_max).then(|| parse::too_long("the command", total, command_max))
+}
+
+/// What the argument after `words` is, and the most bytes that it may have.
+fn limit_of(words: &[&[u8]], value_bytes_max: usize) -> (&'static str, usize) {
+    let spec = words.first().and_then(|name| table::find(name));
+    match (words.len(), spec.map(|spec| spec.effect)) {
+        (1, Some(Effect::Read | Effect::Write | Effect::Table)) => {
+            ("the table name", TABLE_NAME_BYTES_MAX)
+        }
+        (2, Some(Effect::Read | Effect::Write)) if spec.is_some_and(Spec::has_key) => {
+            ("the key", KEY_BYTES_MAX)
+        }
+        (_, Some(Effect::Write)) => ("the value", value_bytes_max),
+        _ => ("the argument", value_bytes_max.max(KEY_BYTES_MAX)),
+    }
 }
 
 /// Reads one header line at the front of `input`, which must begin with `kind`.
@@ -126,6 +164,10 @@ fn length(kind: u8, value: usize, bytes: usize) -> Result<Header, Fault> {
         return Err(invalid_length(kind));
     }
     Ok(Header::Length { value, bytes })
+}
+
+pub(super) fn bulk_without_end() -> Fault {
+    Fault::protocol("a bulk string must end with CR LF")
 }
 
 fn is_negative(text: &[u8]) -> bool {
@@ -188,7 +230,7 @@ fn write_fault(fault: &Fault, output: &mut Vec<u8>) {
     if fault.kind == Kind::Protocol {
         output.extend_from_slice(b"Protocol error: ");
     }
-    output.extend_from_slice(fault.sentence.as_bytes());
+    output.extend_from_slice(fault.line().as_bytes());
     output.extend_from_slice(b"\r\n");
 }
 

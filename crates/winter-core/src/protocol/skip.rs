@@ -1,7 +1,9 @@
 //! Dropping the rest of a RESP command that is past a limit, without holding it.
 
-use super::resp::{Header, header};
+use super::resp::{Header, bulk_without_end, header};
 use crate::fault::Fault;
+
+const LINE_END: &[u8; 2] = b"\r\n";
 
 /// How much of an oversized RESP command is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +19,22 @@ impl Skip {
     /// the command is over.
     ///
     /// # Errors
-    /// `protocol` when a bulk string does not begin as it must.
+    /// `protocol` when a bulk string does not begin or end as it must.
     pub fn advance(&mut self, input: &[u8]) -> Result<(usize, bool), Fault> {
         let mut at = 0;
         loop {
-            let step = self.bulk_left.min(input.len() - at);
+            let step = self.bulk_left.saturating_sub(LINE_END.len()).min(input.len() - at);
             at += step;
             self.bulk_left -= step;
+            while let 1..=2 = self.bulk_left
+                && let Some(&byte) = input.get(at)
+            {
+                if byte != LINE_END[LINE_END.len() - self.bulk_left] {
+                    return Err(bulk_without_end());
+                }
+                at += 1;
+                self.bulk_left -= 1;
+            }
             if self.bulk_left > 0 {
                 return Ok((at, false));
             }
@@ -66,5 +77,9 @@ mod tests {
     fn refuses_what_is_no_bulk_string() {
         let mut skip = Skip { bulk_left: 0, arguments_left: 1 };
         assert!(skip.advance(b":1\r\n").is_err());
+        for (left, input) in [(3, &b"xx\n"[..]), (2, b"\rx"), (1, b"x")] {
+            let mut skip = Skip { bulk_left: left, arguments_left: 0 };
+            assert!(skip.advance(input).is_err(), "{input:?}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! overwritten or deleted leaves garbage behind until its page is emptied. There
 //! is one open page for entries without a deadline and one for each class of
 //! times to live, so that what is written together expires together and a page
-//! comes free whole. Pages are small while a slice is small.
+//! comes free whole. An open page grows with its slice, a quarter at the most at
+//! a time, so that a small slice has few pages and little free room in them.
 
 use super::entry::Entry;
 use super::index::Location;
@@ -21,6 +22,9 @@ const PAGES_MAX: usize = 1 << 22;
 const CANDIDATES_MAX: usize = 64;
 /// Classes of times to live: none, and up to 4 s, 65 s, 17 min, 4.6 h, more.
 const CLASSES: usize = 6;
+/// How long what has expired may wait for more of its page to expire, in
+/// milliseconds: a quarter of the shortest life in the class.
+const LAG_MILLIS: [u64; CLASSES] = [0, 0x100, 0x400, 0x4000, 0x4_0000, 0x40_0000];
 
 const _: () = assert!(PAGE_BYTES_MAX == 1 << OFFSET_BITS);
 
@@ -46,11 +50,9 @@ impl Location {
 
 /// When entries of a page expire: the first and the last deadline of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifespan {
-    /// The first deadline.
-    pub first: Deadline,
-    /// The last.
-    pub last: Deadline,
+struct Lifespan {
+    first: Deadline,
+    last: Deadline,
 }
 
 impl Lifespan {
@@ -61,13 +63,14 @@ impl Lifespan {
         })
     }
 
-    /// When enough of the page has expired that reading it is worth the while:
-    /// a quarter of the way from the first deadline to the last. So reading
-    /// costs a constant for each entry that is reclaimed.
-    #[must_use]
-    pub const fn sweep_at(self) -> Timestamp {
+    /// When enough of a page has expired that reading it is worth the while: a
+    /// quarter of the way from the first deadline to the last, but `lag` after
+    /// the first at the latest. So reading costs a constant for each entry that is
+    /// reclaimed, and an entry that lives on keeps no other in memory for long.
+    const fn sweep_at(self, lag: u64) -> Timestamp {
         let (first, last) = (self.first.as_millis(), self.last.as_millis());
-        Timestamp::from_millis(first + (last - first) / 4)
+        let quarter = (last - first) / 4;
+        Timestamp::from_millis(first + if quarter < lag { quarter } else { lag })
     }
 }
 
@@ -76,6 +79,8 @@ struct Page {
     bytes: Vec<u8>,
     /// Bytes of entries that the index leads to.
     live: usize,
+    /// The class of its entries' times to live, when they were written.
+    class: usize,
     span: Option<Lifespan>,
     /// When the page is to be swept, as the partition's queue has it.
     scheduled: Option<Timestamp>,
@@ -94,6 +99,8 @@ pub struct Arena {
     used: usize,
     /// Bytes of entries that the index leads to.
     live: usize,
+    /// Pages that are to be swept.
+    scheduled: usize,
     search_from: usize,
 }
 
@@ -106,6 +113,7 @@ impl Default for Arena {
             page_bytes: 0,
             used: 0,
             live: 0,
+            scheduled: 0,
             search_from: 0,
         }
     }
@@ -159,10 +167,11 @@ impl Arena {
     /// number left (64 GiB of small entries in one slice).
     pub fn append(&mut self, entry: &Entry<'_>, now: Timestamp) -> Option<Location> {
         let length = entry.encoded_len();
+        let class = class_of(entry.deadline, now);
         let number = if length > SHARED_ENTRY_BYTES_MAX {
-            self.new_page(length)?
+            self.new_page(length, class)?
         } else {
-            self.page_with_room(length, class_of(entry.deadline, now))?
+            self.page_with_room(length, class)?
         };
         let page = &mut self.pages[number.0 as usize];
         let location = Location::new(number, page.bytes.len());
@@ -194,28 +203,46 @@ impl Arena {
         }
     }
 
-    /// When the entries of `page` expire.
+    /// When a sweep of `page` is worth the while; `None` when nothing in it expires.
     #[must_use]
-    pub fn span(&self, page: PageNumber) -> Option<Lifespan> {
-        self.pages.get(page.0 as usize)?.span
+    pub fn sweep_at(&self, page: PageNumber) -> Option<Timestamp> {
+        self.pages.get(page.0 as usize)?.sweep_at()
+    }
+
+    /// Pages that are to be swept.
+    #[must_use]
+    pub const fn scheduled(&self) -> usize {
+        self.scheduled
     }
 
     /// Notes that `page` is to be swept, and says when: `None` when nothing in it
     /// expires, or it is to be swept by then already.
     pub fn schedule(&mut self, number: PageNumber) -> Option<Timestamp> {
         let page = self.pages.get_mut(number.0 as usize)?;
-        let at = page.span?.sweep_at();
+        let at = page.sweep_at()?;
         if page.scheduled.is_some_and(|scheduled| scheduled <= at) {
             return None;
         }
+        self.scheduled += usize::from(page.scheduled.is_none());
         page.scheduled = Some(at);
         Some(at)
+    }
+
+    /// Notes that `page` is to be swept at `at`, where [`Arena::unschedule`] has
+    /// just found so.
+    pub fn reschedule(&mut self, number: PageNumber, at: Timestamp) {
+        let page = &mut self.pages[number.0 as usize];
+        assert!(page.scheduled.is_none(), "it was unscheduled");
+        page.scheduled = Some(at);
+        self.scheduled += 1;
     }
 
     /// Whether `page` was to be swept at `at`; then it no longer is.
     pub fn unschedule(&mut self, number: PageNumber, at: Timestamp) -> bool {
         let Some(page) = self.pages.get_mut(number.0 as usize) else { return false };
-        page.scheduled.take_if(|scheduled| *scheduled == at).is_some()
+        let was_scheduled = page.scheduled.take_if(|scheduled| *scheduled == at).is_some();
+        self.scheduled -= usize::from(was_scheduled);
+        was_scheduled
     }
 
     /// Pages that hold an entry whose deadline has passed.
@@ -262,18 +289,25 @@ impl Arena {
 
     fn page_with_room(&mut self, length: usize, class: usize) -> Option<PageNumber> {
         if let Some(number) = self.open[class] {
-            let page = &self.pages[number.0 as usize].bytes;
-            if page.capacity() - page.len() >= length {
+            let page = &mut self.pages[number.0 as usize].bytes;
+            let taken = page.len() + length;
+            if taken <= page.capacity() {
+                return Some(number);
+            }
+            if taken <= PAGE_BYTES_MAX {
+                self.page_bytes -= page.capacity();
+                page.reserve_exact(page_size_for(taken) - page.len());
+                self.page_bytes += page.capacity();
                 return Some(number);
             }
         }
-        let size = 1 << (self.page_bytes / 8).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX).ilog2();
-        let number = self.new_page(size.max(length))?;
+        let size = (self.page_bytes / 8).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+        let number = self.new_page(page_size_for(size.max(length)), class)?;
         self.open[class] = Some(number);
         Some(number)
     }
 
-    fn new_page(&mut self, bytes: usize) -> Option<PageNumber> {
+    fn new_page(&mut self, bytes: usize, class: usize) -> Option<PageNumber> {
         let number = match self.free.pop() {
             Some(number) => number,
             None if self.pages.len() < PAGES_MAX => {
@@ -284,6 +318,7 @@ impl Arena {
         };
         let page = &mut self.pages[number as usize];
         page.bytes = Vec::with_capacity(bytes);
+        page.class = class;
         self.page_bytes += page.bytes.capacity();
         Some(PageNumber(number))
     }
@@ -293,8 +328,30 @@ impl Arena {
         let page = std::mem::take(&mut self.pages[number.0 as usize]);
         self.used -= page.bytes.len();
         self.page_bytes -= page.bytes.capacity();
+        self.scheduled -= usize::from(page.scheduled.is_some());
         self.free.push(number.0);
     }
+
+    /// Whether every count is what a recount finds.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let sum = |count: fn(&Page) -> usize| self.pages.iter().map(count).sum::<usize>();
+        self.page_bytes == sum(|page| page.bytes.capacity())
+            && self.used == sum(|page| page.bytes.len())
+            && self.live == sum(|page| page.live)
+            && self.scheduled == sum(|page| usize::from(page.scheduled.is_some()))
+    }
+}
+
+impl Page {
+    fn sweep_at(&self) -> Option<Timestamp> {
+        Some(self.span?.sweep_at(LAG_MILLIS[self.class]))
+    }
+}
+
+/// The sizes of pages: four steps to a doubling, as allocators have them.
+fn page_size_for(bytes: usize) -> usize {
+    bytes.next_multiple_of((1 << bytes.ilog2()) / 4)
 }
 
 /// The entries of a page.
@@ -363,6 +420,18 @@ mod tests {
     fn a_page_is_swept_when_a_quarter_of_its_span_has_passed() {
         let span = [100, 500, 300].map(Deadline::from_millis);
         let span = span.into_iter().fold(None, |s, d| Some(Lifespan::widened(s, d))).unwrap();
-        assert_eq!(span.sweep_at(), Timestamp::from_millis(200));
+        assert_eq!(span.sweep_at(1_000), Timestamp::from_millis(200));
+        assert_eq!(span.sweep_at(50), Timestamp::from_millis(150));
+    }
+
+    #[test]
+    fn a_page_grows_by_a_quarter_at_the_most() {
+        let mut size = PAGE_BYTES_MIN;
+        while size < PAGE_BYTES_MAX {
+            let next = page_size_for(size + 1);
+            assert!(next > size && next <= size + size / 4, "{size} {next}");
+            size = next;
+        }
+        assert_eq!(size, PAGE_BYTES_MAX);
     }
 }

@@ -15,6 +15,8 @@ const KEY_LENGTH_WIDE: u8 = 0x10;
 const VERSION_MASK: u8 = 0x0f;
 const DEADLINE_BYTES: usize = 7;
 
+const _: () = assert!(Deadline::MILLIS_MAX == (1 << (DEADLINE_BYTES * 8)) - 1);
+
 /// An entry, borrowed from the page that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'p> {

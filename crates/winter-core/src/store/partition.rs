@@ -22,6 +22,12 @@ use crate::time::{Deadline, Timestamp, Ttl};
 /// Bytes of keys that one scan step returns at the most.
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
+/// Out-of-date entries of the queue of pages to be swept that are not worth a look.
+const DUE_STALE_FREE: usize = 64;
+
+/// A page to be swept: when, of the slice in which slot, and which.
+type Due = Reverse<(Timestamp, u32, PageNumber)>;
+
 /// The slice of every table that has entries in this partition.
 #[derive(Debug)]
 pub struct Partition {
@@ -33,7 +39,9 @@ pub struct Partition {
     clock: Timestamp,
     slices: Vec<Option<Box<Slice>>>,
     /// Pages to be swept, by when.
-    due: BinaryHeap<Reverse<(Timestamp, u32, PageNumber)>>,
+    due: BinaryHeap<Due>,
+    /// Pages of all slices that are to be swept: what of `due` is not out of date.
+    scheduled: usize,
     /// Bytes that slices have allocated.
     slice_bytes: usize,
     reclaimed: Reclaimed,
@@ -90,6 +98,7 @@ impl Partition {
             clock: Timestamp::from_millis(0),
             slices: Vec::new(),
             due: BinaryHeap::new(),
+            scheduled: 0,
             slice_bytes: 0,
             reclaimed: Reclaimed { expired: 0, moved: 0 },
         }
@@ -100,7 +109,7 @@ impl Partition {
     pub fn allocated_bytes(&self) -> usize {
         self.slice_bytes
             + self.slices.capacity() * size_of::<Option<Box<Slice>>>()
-            + self.due.capacity() * size_of::<Reverse<(Timestamp, u32, PageNumber)>>()
+            + self.due.capacity() * size_of::<Due>()
     }
 
     /// What reclaiming has done so far.
@@ -146,6 +155,9 @@ impl Partition {
         op: &KeyOp<'_>,
     ) -> Result<Reply<'static>, Fault> {
         permitted(table, op)?;
+        if self.is_superseded(table) {
+            return Ok(Reply::MissingTable);
+        }
         let stands = self.live(table, key).map(|found| self.first_version + found.entry.version);
         Ok(match (*op, stands) {
             (KeyOp::PutNew(_), Some(_)) => Reply::Word("ok"),
@@ -289,6 +301,8 @@ impl Partition {
         let place = self.slices.get_mut(table.slot as usize)?;
         let slice = place.take_if(|slice| slice.table() == table.id)?;
         self.slice_bytes -= slice.allocated_bytes();
+        self.scheduled -= slice.scheduled_pages();
+        self.forget_stale();
         Some(slice)
     }
 
@@ -337,20 +351,47 @@ impl Partition {
     }
 
     /// Checks `table`'s slice after a panic, and makes it anew from the entries
-    /// that still read well if its invariants do not hold.
+    /// that still read well if its invariants do not hold. The partition's own
+    /// counts are taken again either way: the panic may have come before they
+    /// were brought up to date.
     pub fn mend(&mut self, table: &Table) -> Mended {
+        let mended = self.mend_slice(table);
+        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
+        self.tidy(table.slot);
+        mended
+    }
+
+    fn mend_slice(&mut self, table: &Table) -> Mended {
         let (seed, now) = (self.seed, self.clock);
-        let Some(slice) = self.slice(table) else { return Mended::Sound };
+        let place = self.slices.get_mut(table.slot as usize);
+        let Some(slice) = place.and_then(Option::as_mut).filter(|s| s.table() == table.id) else {
+            return Mended::Sound;
+        };
         if slice.is_sound(seed) {
             return Mended::Sound;
         }
         let mut pages = Vec::new();
-        let (fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
-        self.slices[table.slot as usize] = Some(Box::new(fresh));
-        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        let (mut fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
+        pages.sort_unstable();
         pages.dedup();
-        pages.into_iter().for_each(|page| self.schedule(table.slot, page));
+        self.due.extend(
+            pages
+                .into_iter()
+                .filter_map(|page| fresh.schedule(page).map(|at| Reverse((at, table.slot, page)))),
+        );
+        **slice = fresh;
         Mended::Rebuilt { lost }
+    }
+
+    /// Whether every slice is sound and the count of bytes is right.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let slices = || self.slices.iter().flatten();
+        slices().all(|slice| slice.is_sound(self.seed))
+            && self.slice_bytes == slices().map(|slice| slice.allocated_bytes()).sum::<usize>()
+            && self.scheduled == slices().map(|slice| slice.scheduled_pages()).sum::<usize>()
+            && self.scheduled <= self.due.len()
     }
 
     /// Reads the slot that `key` would have: where its entry may lie. Done for
@@ -379,6 +420,13 @@ impl Partition {
         self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
     }
 
+    /// Whether a later table has entries in `table`'s slot: then `table` was
+    /// dropped, and whoever still names it comes too late.
+    fn is_superseded(&self, table: &Table) -> bool {
+        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
+        slice.is_some_and(|slice| slice.table() > table.id)
+    }
+
     #[inline]
     fn live(&self, table: &Table, key: HashedKey<'_>) -> Option<Found<'_>> {
         self.slice(table)?.find(key).filter(|found| !is_expired(&found.entry, self.clock))
@@ -387,10 +435,12 @@ impl Partition {
     /// Works on the slice in `slot` and keeps the count of bytes right.
     fn with_slice<T>(&mut self, slot: u32, work: impl FnOnce(&mut Slice) -> T) -> Option<T> {
         let slice = self.slices.get_mut(slot as usize)?.as_deref_mut()?;
-        let before = slice.allocated_bytes();
+        let (bytes, scheduled) = (slice.allocated_bytes(), slice.scheduled_pages());
         let done = work(slice);
         self.slice_bytes += slice.allocated_bytes();
-        self.slice_bytes -= before;
+        self.slice_bytes -= bytes;
+        self.scheduled += slice.scheduled_pages();
+        self.scheduled -= scheduled;
         Some(done)
     }
 
@@ -443,12 +493,17 @@ impl Partition {
             self.slices.resize_with(slot + 1, || None);
         }
         let place = &mut self.slices[slot];
+        if let Some(left) = place.take_if(|slice| slice.table() < table.id) {
+            // A late write came between the drop of its table and now.
+            self.slice_bytes -= left.allocated_bytes();
+            self.scheduled -= left.scheduled_pages();
+        }
         let slice = place.get_or_insert_with(|| {
             let slice = Box::new(Slice::new(table));
             self.slice_bytes += slice.allocated_bytes();
             slice
         });
-        assert_eq!(slice.table(), table.id, "a slot is used again only after its slice is gone");
+        assert_eq!(slice.table(), table.id, "what supersedes the table was looked for");
         if slice.has_page_numbers() {
             Ok(())
         } else {
@@ -460,18 +515,43 @@ impl Partition {
     }
 
     fn schedule(&mut self, slot: u32, page: PageNumber) {
-        let at = self.slices[slot as usize].as_mut().and_then(|slice| slice.schedule(page));
+        let at = self.with_slice(slot, |slice| slice.schedule(page)).flatten();
         self.due.extend(at.map(|at| Reverse((at, slot, page))));
+        self.forget_stale();
+    }
+
+    /// Takes what is out of date out of the queue when it is more than half of it:
+    /// pages that came free, or were scheduled anew, before their time.
+    fn forget_stale(&mut self) {
+        if self.due.len() <= 2 * self.scheduled + DUE_STALE_FREE {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.due).into_vec();
+        // Unscheduled as it is found, so that of two that are the same one stays.
+        due.retain(|&Reverse((at, slot, page))| {
+            let slice = self.slices.get_mut(slot as usize).and_then(Option::as_mut);
+            slice.is_some_and(|slice| slice.unschedule(page, at))
+        });
+        for &Reverse((at, slot, page)) in &due {
+            let slice = self.slices[slot as usize].as_mut().expect("found a moment ago");
+            slice.reschedule(page, at);
+        }
+        due.shrink_to(due.len() * 2);
+        self.due = due.into();
     }
 
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
     fn tidy(&mut self, slot: u32) {
         let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
-        if slice.is_empty() {
-            self.slice_bytes -= slice.allocated_bytes();
-            self.slices[slot as usize] = None;
-        } else if slice.wants_compaction() {
+        if slice.wants_compaction() {
             self.compact(slot);
+        }
+        // What was compacted may all have expired.
+        let Some(place) = self.slices.get_mut(slot as usize) else { return };
+        if let Some(slice) = place.take_if(|slice| slice.is_empty()) {
+            self.slice_bytes -= slice.allocated_bytes();
+            self.scheduled -= slice.scheduled_pages();
+            self.forget_stale();
         }
     }
 

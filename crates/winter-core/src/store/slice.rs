@@ -20,7 +20,30 @@ pub struct Slice {
     table: TableId,
     index: Index,
     arena: Arena,
-    usage: Option<Arc<Usage>>,
+    usage: Option<Share>,
+}
+
+/// What a slice has added to its table's usage, kept beside it so that exactly
+/// this can be taken away again, whatever a fault did to the slice.
+#[derive(Debug)]
+struct Share {
+    usage: Arc<Usage>,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Share {
+    fn grow(&mut self, entries: u64, bytes: u64) {
+        self.usage.grow(entries, bytes);
+        self.entries += entries;
+        self.bytes += bytes;
+    }
+
+    fn shrink(&mut self, entries: u64, bytes: u64) {
+        self.usage.shrink(entries, bytes);
+        self.entries = self.entries.saturating_sub(entries);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// An entry that was found, and where.
@@ -56,7 +79,7 @@ impl Slice {
             table: table.id,
             index: Index::default(),
             arena: Arena::default(),
-            usage: table.usage.clone(),
+            usage: table.usage.clone().map(|usage| Share { usage, entries: 0, bytes: 0 }),
         }
     }
 
@@ -140,14 +163,14 @@ impl Slice {
             Some((position, old_location, old_length)) => {
                 self.index.relocate(position, location);
                 self.arena.discard(old_location, old_length);
-                self.account(|usage| {
-                    usage.grow(0, length as u64);
-                    usage.shrink(0, old_length as u64);
+                self.account(|share| {
+                    share.grow(0, length as u64);
+                    share.shrink(0, old_length as u64);
                 });
             }
             None => {
                 self.index.insert(Tag::of(hash), location);
-                self.account(|usage| usage.grow(1, (length + SLOT_BYTES) as u64));
+                self.account(|share| share.grow(1, (length + SLOT_BYTES) as u64));
             }
         }
         location.page()
@@ -165,12 +188,12 @@ impl Slice {
     fn remove_at(&mut self, position: Position, location: Location, length: usize) {
         self.index.remove(position);
         self.arena.discard(location, length);
-        self.account(|usage| usage.shrink(1, (length + SLOT_BYTES) as u64));
+        self.account(|share| share.shrink(1, (length + SLOT_BYTES) as u64));
     }
 
-    fn account(&self, change: impl FnOnce(&Usage)) {
-        if let Some(usage) = &self.usage {
-            change(usage);
+    fn account(&mut self, change: impl FnOnce(&mut Share)) {
+        if let Some(share) = &mut self.usage {
+            change(share);
         }
     }
 
@@ -188,7 +211,19 @@ impl Slice {
     /// Whether a sweep of `page` would be worth the while.
     #[must_use]
     pub fn is_due(&self, page: PageNumber, now: Timestamp) -> bool {
-        self.arena.span(page).is_some_and(|span| span.sweep_at() <= now)
+        self.arena.sweep_at(page).is_some_and(|at| at <= now)
+    }
+
+    /// Pages that are to be swept.
+    #[must_use]
+    pub const fn scheduled_pages(&self) -> usize {
+        self.arena.scheduled()
+    }
+
+    /// Notes that `page` is to be swept at `at`, where [`Slice::unschedule`] has
+    /// just found so.
+    pub fn reschedule(&mut self, page: PageNumber, at: Timestamp) {
+        self.arena.reschedule(page, at);
     }
 
     /// Takes the expired entries of `page` out.
@@ -281,7 +316,8 @@ impl Slice {
         self.index.walk(from, |tag, location| visit(tag, self.arena.entry(location)));
     }
 
-    /// Whether everything that the index leads to reads well and the counts agree.
+    /// Whether everything that the index leads to reads well, and every count is
+    /// what a recount finds.
     #[must_use]
     pub fn is_sound(&self, seed: Seed) -> bool {
         let mut live = 0;
@@ -294,20 +330,27 @@ impl Slice {
             }
             sound.is_some()
         });
-        slots == self.index.len() && live == self.arena.live_bytes()
+        let share_is_right = self.usage.as_ref().is_none_or(|share| {
+            share.entries == self.entries() as u64 && share.bytes == self.entry_bytes() as u64
+        });
+        slots == self.index.len()
+            && live == self.arena.live_bytes()
+            && share_is_right
+            && self.index.is_sound()
+            && self.arena.is_sound()
     }
 
     /// A slice made anew from the entries that still read well, and how many
     /// were lost. Their pages are handed to `written_to`.
     #[must_use]
     pub fn rebuilt(
-        &self,
+        &mut self,
         table: &Table,
         seed: Seed,
         now: Timestamp,
         mut written_to: impl FnMut(PageNumber),
     ) -> (Self, usize) {
-        self.account(|usage| usage.shrink(self.entries() as u64, self.entry_bytes() as u64));
+        self.account(|share| share.shrink(share.entries, share.bytes));
         let mut fresh = Self::new(table);
         let mut lost = 0;
         self.index.walk(Tag::of(0), |tag, location| {

@@ -7,7 +7,7 @@ use super::hash::table_hash;
 use crate::command::TableOptions;
 
 /// A table's identity: never used twice, so that a late command cannot touch a
-/// namesake that came after a drop.
+/// namesake that came after a drop. Later tables have greater ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableId(pub u64);
 

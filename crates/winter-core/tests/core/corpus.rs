@@ -1,0 +1,34 @@
+//! The fuzz targets' seeds, and what they ever found, played without a fuzzer.
+
+use std::path::Path;
+
+use crate::fuzzed;
+
+/// Plays every file of a target's folder.
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let input = std::fs::read(&path).unwrap();
+        let outcome = std::panic::catch_unwind(|| check(&input));
+        assert!(outcome.is_ok(), "{} fails", path.display());
+        files += 1;
+    }
+    assert!(files >= 10, "the seeds are gone from {}", folder.display());
+}
+
+#[test]
+fn seeds_of_the_line_dialect() {
+    replay("line", fuzzed::line);
+}
+
+#[test]
+fn seeds_of_resp() {
+    replay("resp", fuzzed::resp);
+}
+
+#[test]
+fn seeds_of_the_table() {
+    replay("table", fuzzed::table);
+}

@@ -1,0 +1,185 @@
+//! Reading is the same however the bytes come, and what is written can be read.
+
+use proptest::prelude::*;
+use winter_core::protocol::Dialect;
+
+use crate::reader::{check_splits, read};
+
+/// Small enough that values, lines and whole commands pass their limits often.
+const VALUE_BYTES_MAX: usize = 40;
+
+/// Words that commands are made of, more often than not.
+fn a_word() -> impl Strategy<Value = Vec<u8>> {
+    let known: Vec<&'static str> =
+        "GET GETS TTL PUTNEW ADD PUT CAS DELETE TOUCH COUNT SCAN CREATE \
+        DROP TABLES DESCRIBE PING HELP INFO QUIT AUTH HELLO CLIENT SELECT ECHO EXPIRE PREFIX ONCE \
+        t k 0 1 2 3 5 100 -1 18446744073709551615 MAXVALUE 1kb yes SETNAME POST HTTP/1.1 /"
+            .split_whitespace()
+            .collect();
+    prop_oneof![
+        6 => proptest::sample::select(known).prop_map(|word| word.as_bytes().to_vec()),
+        2 => proptest::collection::vec(any::<u8>(), 0..60),
+        1 => Just(Vec::new()),
+    ]
+}
+
+/// Words that a line can carry.
+fn plain_words() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let is_plain = |word: &Vec<u8>| !word.is_empty() && word.iter().all(u8::is_ascii_graphic);
+    words().prop_map(move |words| {
+        let kept: Vec<Vec<u8>> = words.into_iter().filter(is_plain).collect();
+        if kept.is_empty() { vec![b"PING".to_vec()] } else { kept }
+    })
+}
+
+fn words() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    proptest::collection::vec(a_word(), 0..8)
+}
+
+fn line_of(words: &[Vec<u8>]) -> Vec<u8> {
+    [&words.join(&b' ')[..], b"\n"].concat()
+}
+
+fn array_of(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut array = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        array.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        array.extend_from_slice(word);
+        array.extend_from_slice(b"\r\n");
+    }
+    array
+}
+
+/// Several commands one after the other, and now and then a byte that is wrong.
+fn a_pipeline(make: fn(&[Vec<u8>]) -> Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let commands = proptest::collection::vec(words(), 1..6);
+    let wrong = proptest::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
+    (commands, wrong).prop_map(move |(commands, wrong)| {
+        let mut bytes: Vec<u8> = commands.iter().flat_map(|words| make(words)).collect();
+        if let Some((at, byte)) = wrong {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+/// Bytes that are made of a protocol's own pieces, in any order.
+fn debris() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: Vec<&'static [u8]> = vec![
+        b"*",
+        b"$",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"0",
+        b"1",
+        b"3",
+        b"-1",
+        b"-",
+        b"+",
+        b"12",
+        b"70000",
+        b"*1\r\n",
+        b"*2\r\n",
+        b"$4\r\nPING\r\n",
+        b"$0\r\n\r\n",
+        b"$3\r\nGET\r\n",
+        b" ",
+        b"PUT t k ",
+        b" EXPIRE ",
+        b"\x16",
+        b"x",
+        b"\xff",
+        b"\0",
+        b"GET / HTTP/1.1",
+        b"\x1b",
+        b"EXPIRE",
+    ];
+    proptest::collection::vec(proptest::sample::select(pieces), 0..24).prop_map(|p| p.concat())
+}
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(0usize..400, 0..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn lines_read_the_same_however_they_come(input in a_pipeline(line_of), cuts in cuts()) {
+        check_splits(Dialect::Line, &input, VALUE_BYTES_MAX, &cuts);
+    }
+
+    #[test]
+    fn arrays_read_the_same_however_they_come(input in a_pipeline(array_of), cuts in cuts()) {
+        check_splits(Dialect::Resp2, &input, VALUE_BYTES_MAX, &cuts);
+    }
+
+    #[test]
+    fn debris_reads_the_same_however_it_comes(input in debris(), cuts in cuts()) {
+        check_splits(Dialect::Line, &input, VALUE_BYTES_MAX, &cuts);
+        check_splits(Dialect::Resp3, &input, VALUE_BYTES_MAX, &cuts);
+    }
+
+    #[test]
+    fn what_is_dropped_reads_the_same_however_it_comes(
+        before in words(),
+        // Below what a bulk string may have, at it, and past it.
+        length in 65_530usize..65_540,
+        after in words(),
+        cuts in proptest::collection::vec(0usize..66_000, 0..6),
+    ) {
+        let mut all = before;
+        all.push(vec![b'x'; length]);
+        all.extend(after.iter().cloned());
+        let pipeline = [array_of(&all), array_of(&[b"PING".to_vec()]), array_of(&after)].concat();
+        check_splits(Dialect::Resp2, &pipeline, VALUE_BYTES_MAX, &cuts);
+        let (seen, taken) = read(Dialect::Resp2, &pipeline, VALUE_BYTES_MAX, []);
+        prop_assert_eq!(taken, pipeline.len());
+        prop_assert!(seen.iter().any(|step| step.contains("Ping(None)")), "it stays in step");
+    }
+
+    #[test]
+    fn both_dialects_make_the_same_of_the_same_words(words in plain_words()) {
+        let line = read(Dialect::Line, &line_of(&words), VALUE_BYTES_MAX, []).0;
+        let array = read(Dialect::Resp2, &array_of(&words), VALUE_BYTES_MAX, []).0;
+        // PING takes the whole line, and PUT its data: those differ when more words follow.
+        let whole_line = ["PING", "PUT", "PUTNEW", "ADD", "CAS"];
+        let is_data = whole_line.iter().any(|name| words[0] == name.as_bytes());
+        let resp_only = ["HELLO", "CLIENT", "SELECT", "ECHO"];
+        let is_resp_only = resp_only.iter().any(|name| words[0] == name.as_bytes());
+        if !is_data && !is_resp_only && line[0].starts_with("Some") {
+            prop_assert_eq!(line, array);
+        }
+    }
+}
+
+#[test]
+fn every_split_of_a_pipeline_in_three() {
+    for (dialect, input) in [
+        (Dialect::Line, &b"PUT t k two words EXPIRE 5\r\n\nGET t k\nGET\n"[..]),
+        (
+            Dialect::Resp2,
+            &b"*3\r\n$3\r\nGET\r\n$1\r\nt\r\n$1\r\nk\r\n*0\r\n*1\r\n$4\r\nPING\r\n*x\r\n"[..],
+        ),
+    ] {
+        let whole = read(dialect, input, VALUE_BYTES_MAX, []);
+        assert_eq!(whole.0.len(), 3);
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                assert_eq!(whole, read(dialect, input, VALUE_BYTES_MAX, [first, second]));
+            }
+        }
+    }
+}
+
+/// A length that is announced and does not come costs nothing but the header.
+#[test]
+fn nothing_is_kept_for_what_was_only_announced() {
+    use winter_core::protocol::{Limits, Step};
+    let limits = Limits { value_bytes_max: 16 << 20, scanned: 0 };
+    let input = b"*3\r\n$3\r\nGET\r\n$1\r\nt\r\n$16777216\r\n";
+    let step = Dialect::Resp2.next(input, limits);
+    assert_eq!(step, Step::Incomplete(input.len() + (16 << 20) + 2));
+}
