@@ -44,6 +44,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// What sessions of one thread share.
 struct Scratch {
     input: Box<[u8]>,
+    /// Cleared by whoever borrows it: a session that broke or panicked in the
+    /// middle of a turn has left replies here, and they are not the next one's.
     output: Vec<u8>,
     tables: TableCache,
 }
@@ -222,6 +224,7 @@ impl Session {
             }
             self.shared.node.stats.worker(self.worker).bytes_in.add(length as u64);
             let Scratch { input, output, tables } = scratch;
+            output.clear();
             let read = &input[..length];
             let end = if self.input.is_empty() {
                 let (done, end) = self.turn(read, output, tables);
@@ -239,6 +242,7 @@ impl Session {
     /// A turn on input that was kept while the output was full.
     fn turn_on_input(&mut self) -> TurnEnd {
         SCRATCH.with_borrow_mut(|Scratch { output, tables, .. }| {
+            output.clear();
             let end = self.turn_on_kept_input(output, tables);
             self.output.append(output);
             end
