@@ -2,7 +2,7 @@
 //! run, and the replies stand in one buffer. No I/O happens here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
@@ -19,6 +19,8 @@ use crate::stats::{LatencyBucket, Outcome, WorkerStats};
 
 /// Replies wait in the output until it holds so many bytes; then they are sent.
 pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
+/// A turn goes on to the next commands for so long; then other sessions have theirs.
+const TURN_MAX: Duration = Duration::from_millis(1);
 /// Lines of another protocol's bytes that a session may begin with.
 const JUNK_LINES_MAX: u32 = 3;
 
@@ -56,6 +58,12 @@ impl State {
     pub const fn new(client: Arc<Client>) -> Self {
         Self { client, dialect: None, replies: Replies::On, skip: None, scanned: 0, junk_lines: 0 }
     }
+
+    /// Whether the rest of an oversized command is still to come.
+    #[must_use]
+    pub const fn is_skipping(&self) -> bool {
+        self.skip.is_some()
+    }
 }
 
 /// How a turn ended.
@@ -63,8 +71,9 @@ impl State {
 pub enum TurnEnd {
     /// Every complete command was answered: come back when the input holds so many bytes.
     NeedsInput(usize),
-    /// The output is full: send it, then come back with the rest of the input.
-    OutputFull,
+    /// The output is full, or the turn was long: send what there is, let others
+    /// have their turn, then come back with the rest of the input.
+    Yield,
     /// Send the output, then close.
     Close,
 }
@@ -106,13 +115,14 @@ impl Turn<'_> {
         let Some(mut dialect) = self.choose_dialect(input, &mut at) else {
             return (at, TurnEnd::NeedsInput(1));
         };
-        let mut started = Instant::now();
+        let began = Instant::now();
+        let mut started = began;
         loop {
             if let Err(end) = self.skip(input, &mut at, dialect, output) {
                 return (at, end);
             }
-            if output.len() > OUTPUT_SOFT_MAX {
-                return (at, TurnEnd::OutputFull);
+            if output.len() > OUTPUT_SOFT_MAX || started.duration_since(began) > TURN_MAX {
+                return (at, TurnEnd::Yield);
             }
             let begin = at;
             let (group, barrier) = self.gather(input, &mut at, dialect);
@@ -122,7 +132,7 @@ impl Turn<'_> {
                 self.observe(&group.verbs[..done], &mut started, now, dialect);
                 if done < group.commands.len() {
                     let at = if done == 0 { begin } else { group.ends[done - 1] };
-                    return (at, TurnEnd::OutputFull);
+                    return (at, TurnEnd::Yield);
                 }
             }
             match barrier {
@@ -144,7 +154,9 @@ impl Turn<'_> {
                 Barrier::Oversize(fault, bytes, skip) => {
                     at += bytes;
                     self.state.skip = Some(skip);
+                    let length_before = output.len();
                     self.refuse(&fault, dialect, output);
+                    self.mute(output, length_before);
                 }
                 Barrier::Broken(fault) => {
                     self.refuse(&fault, dialect, output);
