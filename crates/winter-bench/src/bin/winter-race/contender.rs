@@ -199,7 +199,7 @@ impl Contender {
         while Instant::now() < deadline {
             let before = procfs::cpu_time(self.server.pid)?;
             thread::sleep(tick);
-            if procfs::cpu_time(self.server.pid)? - before < tick / 50 {
+            if procfs::cpu_time(self.server.pid)?.saturating_sub(before) < tick / 50 {
                 return Ok(());
             }
         }

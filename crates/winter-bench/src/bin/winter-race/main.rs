@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     process::kill_children_on_signals()?;
-    // Hundreds of connections on either side; children inherit the limit.
+    // Ten thousand connections have two ends; children inherit the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
     let setup = &arguments.setup;
     let tables = match &arguments.race {

@@ -71,17 +71,14 @@ impl Drop for ServerProcess {
 /// Starts a thread that, on SIGINT, SIGTERM or SIGHUP, kills the children and ends this process.
 pub(crate) fn kill_children_on_signals() -> Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
-    let mut signals = Vec::new();
-    {
+    let watch = |kind| {
         let _context = runtime.enter();
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-            signals.push(signal(kind)?);
-        }
-    }
+        signal(kind)
+    };
+    let mut interrupt = watch(SignalKind::interrupt())?;
+    let mut terminate = watch(SignalKind::terminate())?;
+    let mut hangup = watch(SignalKind::hangup())?;
     thread::Builder::new().spawn(move || {
-        let [interrupt, terminate, hangup] = &mut signals[..] else {
-            unreachable!("three signals were registered")
-        };
         runtime.block_on(async {
             tokio::select! {
                 _ = interrupt.recv() => {}

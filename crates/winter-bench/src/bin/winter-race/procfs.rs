@@ -1,4 +1,5 @@
-//! What the kernel knows about a process: CPU time to the nanosecond, resident memory.
+//! What the kernel knows: a process's CPU time to the nanosecond, its resident memory, and how
+//! busy the machine is.
 
 use std::fs;
 use std::time::Duration;
@@ -18,6 +19,12 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
         }
     }
     Ok(total)
+}
+
+/// CPU time that all of the machine's cores together have spent on anything, or that another
+/// virtual machine took from them.
+pub(crate) fn machine_time() -> Result<Duration> {
+    parse_stat(&fs::read_to_string("/proc/stat")?).context("an unreadable /proc/stat")
 }
 
 /// Resident memory of a process in bytes.
@@ -40,6 +47,17 @@ fn parse_schedstat(text: &str) -> Option<Duration> {
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
+/// The first line of `/proc/stat`: ticks of 10 milliseconds, whatever the kernel's own rate, as
+/// user, nice, system, idle, iowait, irq, softirq, steal; guests are in user and nice already.
+fn parse_stat(text: &str) -> Option<Duration> {
+    let fields = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<u64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else {
+        return None;
+    };
+    Some(Duration::from_millis(10 * (user + nice + system + irq + softirq + steal)))
+}
+
 /// A field of `/proc/<pid>/status` that is given in kB, in bytes.
 fn status_field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -54,6 +72,13 @@ mod tests {
     fn schedstat_begins_with_the_time_on_the_cpu() {
         assert_eq!(parse_schedstat("93094 12 1\n"), Some(Duration::from_nanos(93_094)));
         assert_eq!(parse_schedstat(""), None);
+    }
+
+    #[test]
+    fn the_machine_is_busy_unless_idle_or_waiting() {
+        let text = "cpu  1 2 3 1000 1000 4 5 6 1 1\ncpu0 9 9 9 9 9 9 9 9 9 9\n";
+        assert_eq!(parse_stat(text), Some(Duration::from_millis(210)));
+        assert!(machine_time().unwrap() > Duration::ZERO);
     }
 
     #[test]

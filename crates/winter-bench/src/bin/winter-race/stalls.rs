@@ -28,6 +28,9 @@ const VALUE_LEN: usize = 64;
 /// How long the probe runs on an idle server before an event.
 const IDLE: Duration = Duration::from_secs(3);
 
+/// Between the idle stretch and the event.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// How long it goes on after an event: work that was put off counts, too.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
@@ -131,6 +134,8 @@ fn observe(setup: &Setup, options: &StallOptions, event: Event, kind: Kind) -> R
     let idle = Instant::now();
     thread::sleep(IDLE);
     let idle = (idle, Instant::now());
+    // No request of the idle stretch may still be under way when the event begins.
+    thread::sleep(PAUSE);
     let window = event.run(&mut stage, options)?;
     let seen = probe.finish()?;
     Ok(Observed { during: seen.between(window)?, idle: seen.between(idle)? })

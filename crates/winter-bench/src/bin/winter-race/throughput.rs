@@ -4,12 +4,15 @@
 //! does meanwhile. PUTNEW writes keys that are new, into an empty server, in every round; it stops
 //! at the scenario's number of keys, so that all contenders do the same work.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use winter_bench::load::{KeyChoice, LoadPlan};
 use winter_bench::wire::Operation;
 
 use crate::arguments::{OperationName, Setup, ThroughputOptions};
 use crate::contender::{Contender, Kind};
+use crate::procfs;
 use crate::scenario::{Dataset, Scenario, datasets};
 use crate::statistics::Summary;
 use crate::table::Table;
@@ -17,6 +20,9 @@ use crate::turn::{Figures, take_turn};
 
 /// A ratio whose rounds are further apart than this share of it gets a note.
 const SPREAD_WIDE: f64 = 0.15;
+
+/// More cores than this busy with something else get a note.
+const BYSTANDERS_MAX: f64 = 0.1;
 
 /// Numbers of new keys begin here, and a round's this far behind the last one's.
 const KEYS_A_ROUND: u64 = 1 << 40;
@@ -31,11 +37,41 @@ pub(crate) fn race(setup: &Setup, options: &ThroughputOptions) -> Result<Vec<Tab
         }
         for scenario in data.scenarios(options) {
             eprintln!("{scenario}");
+            let bystanders = Bystanders::watch(&contenders)?;
             let figures = run(&mut contenders, scenario, options)?;
-            tables.push(scenario, &figures);
+            let cores = bystanders.cores(&contenders)?;
+            tables.push(scenario, &figures, cores);
         }
     }
     Ok(tables.finish())
+}
+
+/// Watches what the machine does beside the race.
+#[derive(Debug)]
+struct Bystanders {
+    since: Instant,
+    others: Duration,
+}
+
+impl Bystanders {
+    fn watch(contenders: &[Contender]) -> Result<Self> {
+        Ok(Self { since: Instant::now(), others: Self::spent(contenders)? })
+    }
+
+    /// Cores that were busy with something else since, on average.
+    fn cores(&self, contenders: &[Contender]) -> Result<f64> {
+        let spent = Self::spent(contenders)?.saturating_sub(self.others);
+        Ok(spent.as_secs_f64() / self.since.elapsed().as_secs_f64())
+    }
+
+    fn spent(contenders: &[Contender]) -> Result<Duration> {
+        let mut spent = procfs::machine_time()?;
+        let servers = contenders.iter().map(|contender| contender.server.pid);
+        for pid in servers.chain([std::process::id()]) {
+            spent = spent.saturating_sub(procfs::cpu_time(pid)?);
+        }
+        Ok(spent)
+    }
 }
 
 fn start(setup: &Setup, data: Dataset) -> Result<Vec<Contender>> {
@@ -104,7 +140,7 @@ impl Tables {
             header.extend(kinds.iter().map(|kind| kind.name().to_owned()));
             if ratios {
                 header.extend(kinds[1..].iter().map(|kind| format!("/{}", kind.name())));
-                header.push("ratio's spread".to_owned());
+                header.push("spread of ratios, others' cores".to_owned());
             }
             header
         };
@@ -120,11 +156,19 @@ impl Tables {
         }
     }
 
-    fn push(&mut self, scenario: Scenario, figures: &[Figures]) {
+    fn push(&mut self, scenario: Scenario, figures: &[Figures], bystanders: f64) {
         let rates: Vec<_> = figures.iter().map(|figures| figures.rates.clone()).collect();
         let costs: Vec<_> = figures.iter().map(|figures| figures.costs.clone()).collect();
-        self.rates.push(self.row(scenario, &rates, |rate| format!("{:.0}", rate / 1000.0)));
-        self.costs.push(self.row(scenario, &costs, |cost| format!("{cost:.2}")));
+        let rates = self.row(scenario, &rates, |rate| format!("{:.0}", rate / 1000.0));
+        let costs = self.row(scenario, &costs, |cost| format!("{cost:.2}"));
+        for (table, mut row) in [(&mut self.rates, rates), (&mut self.costs, costs)] {
+            if bystanders > BYSTANDERS_MAX {
+                let notes = row.last_mut().expect("the last column is for notes");
+                let separator = if notes.is_empty() { "" } else { ", " };
+                *notes = format!("{notes}{separator}others {bystanders:.1}");
+            }
+            table.push(row);
+        }
         let mut latencies = vec![scenario.to_string()];
         latencies.extend(figures.iter().map(|figures| {
             let median = |figures: &[f64]| Summary::of(figures.iter().copied()).median;
