@@ -22,7 +22,7 @@ fn key_of(n: u64) -> Vec<u8> {
 /// Entries of every kind: small and large, of a while and for ever.
 fn fill(partition: &mut Partition, table: &Table, entries: u64) {
     for n in 0..entries {
-        let data = vec![b'x'; usize::try_from(n * 37 % 5_000).unwrap()];
+        let data = vec![b'x'; usize::try_from(n * 37 % 5_000).expect("a short length")];
         let ttl = if n % 3 == 0 { Ttl::from_millis(n + 1) } else { None };
         let op = KeyOp::Put(Write { data: &data, ttl });
         partition.apply(NOW, table, HashedKey::new(SEED, &key_of(n)), &op);

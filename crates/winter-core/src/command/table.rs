@@ -111,9 +111,40 @@ impl Spec {
 }
 
 /// Finds a command by its name in any case of letters.
+#[inline]
 #[must_use]
 pub fn find(word: &[u8]) -> Option<&'static Spec> {
-    SPECS.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(word))
+    let name = packed(word)?;
+    let number = NAMES.iter().position(|&candidate| candidate == name)?;
+    Some(&SPECS[number])
+}
+
+/// Every name as one number: no name is longer than 8 bytes.
+const NAMES: [u64; SPECS.len()] = {
+    let mut names = [0; SPECS.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = match packed(SPECS[n].name.as_bytes()) {
+            Some(name) => name,
+            None => panic!("a command's name is 1 to 8 bytes long"),
+        };
+        n += 1;
+    }
+    names
+};
+
+/// A word of 1 to 8 bytes as a number that is the same in any case of letters:
+/// without its bit of case, a byte is a capital only if it was that letter.
+const fn packed(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || word.len() > 8 {
+        return None;
+    }
+    let (mut name, mut n) = (0, 0);
+    while n < word.len() {
+        name = name << 8 | (word[n] & 0xdf) as u64;
+        n += 1;
+    }
+    Some(name)
 }
 
 const ANY: usize = usize::MAX;

@@ -4,7 +4,7 @@
 //! commands. Announced lengths are checked before anything is kept, and nothing
 //! is allocated for what has not come.
 
-use super::{Limits, Parsed, Skip, Step, Words, write_number};
+use super::{Limits, Parsed, Skip, Step, write_number};
 use crate::command::parse;
 use crate::command::table::{self, Effect, Spec};
 use crate::fault::{Fault, Kind, echo};
@@ -13,6 +13,9 @@ use crate::limits::{
     VALUE_BYTES_MAX,
 };
 use crate::reply::{Reply, Value};
+
+/// Words of a command that need no allocation.
+const WORDS_INLINE: usize = 8;
 
 /// The protocol version that replies are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,43 +44,82 @@ fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
         let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         return Ok(Step::Blank(blank));
     }
-    let (count, mut at) = match header(input, b'*')? {
+    let (count, at) = match header(input, b'*')? {
         Header::Incomplete => return Ok(Step::Incomplete(input.len() + 1)),
         Header::Length { value: 0, bytes } => return Ok(Step::Blank(bytes)),
         Header::Length { value, bytes } => (value, bytes),
     };
+    if count > WORDS_INLINE {
+        let mut words = vec![&input[..0]; count];
+        return read_words(input, at, &mut words, limits);
+    }
+    let mut words = [&input[..0]; WORDS_INLINE];
+    read_words(input, at, &mut words[..count], limits)
+}
+
+/// Reads a bulk string for each of `words` from `at` on, and makes a command of them.
+#[inline]
+fn read_words<'a>(
+    input: &'a [u8],
+    mut at: usize,
+    words: &mut [&'a [u8]],
+    limits: Limits,
+) -> Result<Step<'a>, Fault> {
     let command_max = command_bytes_max(limits.value_bytes_max);
-    let mut words = Words::new();
-    for left in (0..count).rev() {
+    let bulk_max = bulk_bytes_max(limits.value_bytes_max);
+    for n in 0..words.len() {
         let (length, bytes) = match header(&input[at..], b'$')? {
             Header::Incomplete => return Ok(Step::Incomplete(input.len() + 1)),
             Header::Length { value, bytes } => (value, bytes),
         };
         at += bytes;
-        if let Some(fault) = too_long(&words, at, length, limits.value_bytes_max, command_max) {
-            let skip = Skip { bulk_left: length + 2, arguments_left: left };
-            return Ok(Step::Oversize(fault, at, skip));
-        }
         let end = at + length;
-        let Some(word) = input.get(at..end) else {
-            return Ok(Step::Incomplete(end + 2));
+        let is_short = length <= bulk_max && end <= command_max;
+        let Some(with_end) = input.get(at..end + 2).filter(|_| is_short) else {
+            let left = words.len() - n - 1;
+            return cut_short(input, &words[..n], (at, length, left), limits);
         };
-        match input.get(end..end + 2) {
-            Some(b"\r\n") => {}
-            Some(_) => return Err(bulk_without_end()),
-            None => return Ok(Step::Incomplete(end + 2)),
+        let (word, line_end) = with_end.split_at(length);
+        if line_end != b"\r\n" {
+            return Err(bulk_without_end());
         }
-        words.push(word);
+        words[n] = word;
         at = end + 2;
     }
-    let (verb, command) = parse::words(&words, limits.value_bytes_max);
+    let (verb, command) = parse::words(words, limits.value_bytes_max);
     Ok(Step::Command(Parsed { verb, command, length: at }))
+}
+
+/// What to do about an argument of `length` bytes at `at` that is too long, or
+/// has not come whole; `left` more follow it.
+#[cold]
+fn cut_short<'a>(
+    input: &[u8],
+    words: &[&[u8]],
+    (at, length, left): (usize, usize, usize),
+    limits: Limits,
+) -> Result<Step<'a>, Fault> {
+    let command_max = command_bytes_max(limits.value_bytes_max);
+    if let Some(fault) = too_long(words, at, length, limits.value_bytes_max, command_max) {
+        let skip = Skip { bulk_left: length + 2, arguments_left: left };
+        return Ok(Step::Oversize(fault, at, skip));
+    }
+    match input.get(at + length..) {
+        Some(line_end) if !b"\r\n".starts_with(line_end) => Err(bulk_without_end()),
+        _ => Ok(Step::Incomplete(at + length + 2)),
+    }
 }
 
 /// The longest legal command in bytes: a value, a key, and the rest.
 #[must_use]
 pub const fn command_bytes_max(value_bytes_max: usize) -> usize {
     RESP_OVERHEAD_BYTES + KEY_BYTES_MAX + value_bytes_max
+}
+
+/// The longest argument in bytes. A key may be longer than a small
+/// `WINTER_MAX_VALUE`; it has a limit of its own.
+const fn bulk_bytes_max(value_bytes_max: usize) -> usize {
+    if value_bytes_max > KEY_BYTES_MAX { value_bytes_max } else { KEY_BYTES_MAX }
 }
 
 /// The fault for an argument of `length` bytes after `words`, if it is too long
@@ -89,8 +131,7 @@ fn too_long(
     value_bytes_max: usize,
     command_max: usize,
 ) -> Option<Fault> {
-    // A key may be longer than a small WINTER_MAX_VALUE; it has a limit of its own.
-    if length > value_bytes_max.max(KEY_BYTES_MAX) {
+    if length > bulk_bytes_max(value_bytes_max) {
         let (what, most) = limit_of(words, value_bytes_max);
         return Some(parse::too_long(what, length, most));
     }

@@ -4,6 +4,8 @@
 //! make the same answers and the same entries. Where bytes lie, and when expired
 //! ones are reclaimed, is no part of that state: reclaiming is local and lazy.
 
+mod upkeep;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -21,9 +23,6 @@ use crate::time::{Deadline, Timestamp, Ttl};
 
 /// Bytes of keys that one scan step returns at the most.
 const SCAN_BYTES_MAX: usize = 1 << 20;
-
-/// Out-of-date entries of the queue of pages to be swept that are not worth a look.
-const DUE_STALE_FREE: usize = 64;
 
 /// A page to be swept: when, of the slice in which slot, and which.
 type Due = Reverse<(Timestamp, u32, PageNumber)>;
@@ -239,15 +238,6 @@ impl Partition {
         self.slice(table).map_or(0, |slice| slice.entries() as u64)
     }
 
-    /// Takes every expired entry of `table` out.
-    pub fn reclaim_expired(&mut self, at: Timestamp, table: &Table) {
-        self.clock = self.clock.max(at);
-        let (seed, now) = (self.seed, self.clock);
-        let done = self.with_slice(table.slot, |slice| slice.sweep_all(seed, now));
-        self.reclaimed += done.unwrap_or_default();
-        self.tidy(table.slot);
-    }
-
     /// One step of a scan from tag `from`: keys that begin with `prefix` go to
     /// `found`, and at least `count` entries are looked at. Answers where to go
     /// on, and how many entries were looked at; `None` at the partition's end.
@@ -295,105 +285,6 @@ impl Partition {
             .filter_map(|(slot, slice)| Some((slot, holdings_of(slice.as_deref()?))))
     }
 
-    /// Takes `table`'s slice out, for the caller to drop when no lock is held.
-    #[must_use]
-    pub fn detach(&mut self, table: &Table) -> Option<Box<Slice>> {
-        let place = self.slices.get_mut(table.slot as usize)?;
-        let slice = place.take_if(|slice| slice.table() == table.id)?;
-        self.slice_bytes -= slice.allocated_bytes();
-        self.scheduled -= slice.scheduled_pages();
-        self.forget_stale();
-        Some(slice)
-    }
-
-    /// Reclaims what is due at `now`, at most `pages_max` pages of it: whether
-    /// more is due.
-    pub fn maintain(&mut self, now: Timestamp, pages_max: usize) -> bool {
-        self.clock = self.clock.max(now);
-        for _ in 0..pages_max {
-            let Some(&Reverse((at, slot, page))) = self.due.peek() else { return false };
-            if at > self.clock {
-                return false;
-            }
-            self.due.pop();
-            self.sweep_page(at, slot, page);
-        }
-        self.next_due().is_some_and(|at| at <= self.clock)
-    }
-
-    fn sweep_page(&mut self, at: Timestamp, slot: u32, page: PageNumber) {
-        let (seed, now) = (self.seed, self.clock);
-        let swept = self.with_slice(slot, |slice| {
-            if !slice.unschedule(page, at) {
-                return None;
-            }
-            let done = if slice.is_due(page, now) {
-                slice.sweep(page, seed, now)
-            } else {
-                Reclaimed::default()
-            };
-            Some((done, slice.schedule(page)))
-        });
-        if let Some(Some((done, again))) = swept {
-            self.reclaimed += done;
-            self.due.extend(again.map(|at| Reverse((at, slot, page))));
-            self.tidy(slot);
-        }
-        if self.due.len() < self.due.capacity() / 4 {
-            self.due.shrink_to(self.due.capacity() / 2);
-        }
-    }
-
-    /// When something is due to be reclaimed.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.peek().map(|&Reverse((at, ..))| at)
-    }
-
-    /// Checks `table`'s slice after a panic, and makes it anew from the entries
-    /// that still read well if its invariants do not hold. The partition's own
-    /// counts are taken again either way: the panic may have come before they
-    /// were brought up to date.
-    pub fn mend(&mut self, table: &Table) -> Mended {
-        let mended = self.mend_slice(table);
-        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
-        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
-        self.tidy(table.slot);
-        mended
-    }
-
-    fn mend_slice(&mut self, table: &Table) -> Mended {
-        let (seed, now) = (self.seed, self.clock);
-        let place = self.slices.get_mut(table.slot as usize);
-        let Some(slice) = place.and_then(Option::as_mut).filter(|s| s.table() == table.id) else {
-            return Mended::Sound;
-        };
-        if slice.is_sound(seed) {
-            return Mended::Sound;
-        }
-        let mut pages = Vec::new();
-        let (mut fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
-        pages.sort_unstable();
-        pages.dedup();
-        self.due.extend(
-            pages
-                .into_iter()
-                .filter_map(|page| fresh.schedule(page).map(|at| Reverse((at, table.slot, page)))),
-        );
-        **slice = fresh;
-        Mended::Rebuilt { lost }
-    }
-
-    /// Whether every slice is sound and the count of bytes is right.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        let slices = || self.slices.iter().flatten();
-        slices().all(|slice| slice.is_sound(self.seed))
-            && self.slice_bytes == slices().map(|slice| slice.allocated_bytes()).sum::<usize>()
-            && self.scheduled == slices().map(|slice| slice.scheduled_pages()).sum::<usize>()
-            && self.scheduled <= self.due.len()
-    }
-
     /// Reads the slot that `key` would have: where its entry may lie. Done for
     /// many keys before their entries are read, so that cache misses overlap.
     #[inline]
@@ -407,12 +298,6 @@ impl Partition {
     #[must_use]
     pub fn touch_entry(&self, table: &Table, location: Location) -> u8 {
         self.slice(table).map_or(0, |slice| slice.touch_entry(location))
-    }
-
-    /// Spoils `table`'s slice as a fault of ours might, so that tests see it mended.
-    #[cfg(feature = "failpoints")]
-    pub fn spoil(&mut self, table: &Table) {
-        self.with_slice(table.slot, Slice::spoil);
     }
 
     #[inline]
@@ -512,61 +397,6 @@ impl Partition {
                 "this partition of the table is full; delete entries first",
             ))
         }
-    }
-
-    fn schedule(&mut self, slot: u32, page: PageNumber) {
-        let at = self.with_slice(slot, |slice| slice.schedule(page)).flatten();
-        self.due.extend(at.map(|at| Reverse((at, slot, page))));
-        self.forget_stale();
-    }
-
-    /// Takes what is out of date out of the queue when it is more than half of it:
-    /// pages that came free, or were scheduled anew, before their time.
-    fn forget_stale(&mut self) {
-        if self.due.len() <= 2 * self.scheduled + DUE_STALE_FREE {
-            return;
-        }
-        let mut due = std::mem::take(&mut self.due).into_vec();
-        // Unscheduled as it is found, so that of two that are the same one stays.
-        due.retain(|&Reverse((at, slot, page))| {
-            let slice = self.slices.get_mut(slot as usize).and_then(Option::as_mut);
-            slice.is_some_and(|slice| slice.unschedule(page, at))
-        });
-        for &Reverse((at, slot, page)) in &due {
-            let slice = self.slices[slot as usize].as_mut().expect("found a moment ago");
-            slice.reschedule(page, at);
-        }
-        due.shrink_to(due.len() * 2);
-        self.due = due.into();
-    }
-
-    /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
-    fn tidy(&mut self, slot: u32) {
-        let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
-        if slice.wants_compaction() {
-            self.compact(slot);
-        }
-        // What was compacted may all have expired.
-        let Some(place) = self.slices.get_mut(slot as usize) else { return };
-        if let Some(slice) = place.take_if(|slice| slice.is_empty()) {
-            self.slice_bytes -= slice.allocated_bytes();
-            self.scheduled -= slice.scheduled_pages();
-            self.forget_stale();
-        }
-    }
-
-    fn compact(&mut self, slot: u32) {
-        let (seed, now) = (self.seed, self.clock);
-        let mut pages = Vec::new();
-        let done = self.with_slice(slot, |slice| {
-            slice.compact(seed, now, |page| {
-                if pages.last() != Some(&page) {
-                    pages.push(page);
-                }
-            })
-        });
-        self.reclaimed += done.unwrap_or_default();
-        pages.into_iter().for_each(|page| self.schedule(slot, page));
     }
 }
 

@@ -8,9 +8,9 @@ use crate::fuzzed;
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let mut files = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let input = std::fs::read(&path).unwrap();
+    for entry in std::fs::read_dir(&folder).expect("a folder of seeds") {
+        let path = entry.expect("a seed").path();
+        let input = std::fs::read(&path).expect("a seed that can be read");
         let outcome = std::panic::catch_unwind(|| check(&input));
         assert!(outcome.is_ok(), "{} fails", path.display());
         files += 1;

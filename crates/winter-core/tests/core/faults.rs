@@ -7,7 +7,7 @@ use winter_core::reply::{Reply, Value};
 fn written(dialect: Dialect, reply: &Reply<'_>) -> String {
     let mut output = Vec::new();
     dialect.write(reply, &mut output);
-    String::from_utf8(output).unwrap()
+    String::from_utf8(output).expect("replies to these are text")
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn op_of(bytes: &[u8]) -> Option<Op> {
         208..220 => Op::Deadline { table, nth: a % 8, beside: [-1, 0, 1][usize::from(b) % 3] },
         220..228 => Op::Maintain(a % 4),
         228..234 => Op::Count(table),
-        234..250 => Op::Scan { table, count: a },
+        234..250 => Op::Scan { table, count: a.max(1) },
         250..=255 => Op::Drop(table),
     })
 }

@@ -29,13 +29,15 @@ fn scripts_of_resp() {
 
 fn play_all(folder: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/scripts").join(folder);
-    let mut scripts: Vec<PathBuf> =
-        std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut scripts: Vec<PathBuf> = std::fs::read_dir(&path)
+        .expect("a folder of scripts")
+        .map(|entry| entry.expect("a script").path())
+        .collect();
     scripts.sort();
     assert!(scripts.len() > 5, "the scripts are gone from {}", path.display());
     let mut wrong = Vec::new();
     for script in &scripts {
-        let text = std::fs::read_to_string(script).unwrap();
+        let text = std::fs::read_to_string(script).expect("a script is text");
         for manner in [Manner::InTurn, Manner::ByteByByte, Manner::Pipelined] {
             let played = play(&text, folder == "line", manner);
             let is_right = match manner {
@@ -43,9 +45,9 @@ fn play_all(folder: &str) {
                 _ => played == text,
             };
             if !is_right {
-                let name = script.file_name().unwrap().to_string_lossy().into_owned();
+                let name = script.file_name().expect("a file").to_string_lossy().into_owned();
                 let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{folder}-{name}"));
-                std::fs::write(&kept, &played).unwrap();
+                std::fs::write(&kept, &played).expect("room for what was played");
                 let difference = first_difference(&text, &played);
                 wrong.push(format!("{name}, {manner:?}:\n{difference}see {}", kept.display()));
                 break;

@@ -411,7 +411,7 @@ impl World {
         if let Some(slice) = detached {
             assert!(slice.is_sound(self.variant.seed));
         }
-        let old = std::mem::replace(&mut self.items[number], BTreeMap::new());
+        let old = std::mem::take(&mut self.items[number]);
         let fresh = self.make_table(number);
         let gone = std::mem::replace(&mut self.tables[number], fresh);
         self.scans[number] = Scanning::default();

@@ -1,8 +1,11 @@
 //! A partition does what the model does, whatever is done to it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use winter_core::command::{KeyOp, TableOptions, Write};
 use winter_core::reply::Reply;
+use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Partition, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
@@ -29,7 +32,7 @@ fn a_ttl() -> impl Strategy<Value = Option<u16>> {
 }
 
 fn an_op() -> impl Strategy<Value = Op> {
-    let table = 0..u8::try_from(TABLES).unwrap();
+    let table = 0..u8::try_from(TABLES).expect("a few tables");
     let key = prop_oneof![12 => 0u8..58, 3 => any::<u8>()];
     let fields = (table.clone(), key, a_verb(), a_size(), a_ttl(), a_guess());
     prop_oneof![
@@ -111,4 +114,61 @@ fn a_late_command_finds_its_table_gone() {
     assert_eq!(partition.apply(now, &namesake, key, &put), Reply::WordVersion("ok", 2));
     assert_eq!(partition.holdings(&namesake).entries, 1);
     assert!(partition.is_sound());
+}
+
+/// Among so many keys some have the same tag: a cursor must not step between them.
+#[test]
+fn a_scan_in_steps_of_one_loses_no_key() {
+    let seed = Seed(1, 2);
+    let now = Timestamp::from_millis(1);
+    let table = Table::new(TableId(1), 0, "t", TableOptions::default());
+    let mut partition = Partition::new(seed, 0);
+    let put = KeyOp::Put(Write { data: b"", ttl: None });
+    let keys: BTreeSet<Vec<u8>> = (0u32..100_000).map(|n| n.to_le_bytes().to_vec()).collect();
+    let mut tags = BTreeSet::new();
+    for key in &keys {
+        let key = HashedKey::new(seed, key);
+        tags.insert(Tag::of(key.hash));
+        partition.apply(now, &table, key, &put);
+    }
+    assert!(tags.len() < keys.len(), "no two keys have the same tag: take more of them");
+    let (mut seen, mut from) = (Vec::new(), Some(Tag::of(0)));
+    while let Some(tag) = from {
+        from = partition.scan(now, &table, tag, b"", 1, &mut seen).0;
+    }
+    assert_eq!(seen.len(), keys.len(), "each key is shown once");
+    assert!(seen.into_iter().collect::<BTreeSet<_>>() == keys);
+}
+
+/// Segments of the index split, grow and shrink between the steps.
+#[test]
+fn a_scan_shows_what_stands_while_the_table_grows_and_shrinks() {
+    let seed = Seed(1, 2);
+    let now = Timestamp::from_millis(1);
+    let table = Table::new(TableId(1), 0, "t", TableOptions::default());
+    let mut partition = Partition::new(seed, 0);
+    let put = KeyOp::Put(Write { data: b"x", ttl: None });
+    let key_of = |name: &str, n: u32| format!("{name}{n}").into_bytes();
+    let mut apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
+        partition.apply(now, &table, HashedKey::new(seed, key), op);
+    };
+    let standing: BTreeSet<Vec<u8>> = (0..5_000).map(|n| key_of("stands", n)).collect();
+    for key in &standing {
+        apply(&mut partition, key, &put);
+    }
+    let (mut seen, mut from, mut passing) = (Vec::new(), Some(Tag::of(0)), 0..0);
+    while let Some(tag) = from {
+        from = partition.scan(now, &table, tag, b"stands", 400, &mut seen).0;
+        // Grow to many times the size and back, once in the course of some steps.
+        if passing.len() < 30_000 {
+            let more = passing.end..passing.end + 3_000;
+            more.clone().for_each(|n| apply(&mut partition, &key_of("passes", n), &put));
+            passing.end = more.end;
+        } else {
+            let gone = std::mem::take(&mut passing);
+            let delete = KeyOp::Delete(None);
+            gone.for_each(|n| apply(&mut partition, &key_of("passes", n), &delete));
+        }
+    }
+    assert!(seen.into_iter().collect::<BTreeSet<_>>() == standing);
 }

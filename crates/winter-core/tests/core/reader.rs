@@ -4,7 +4,8 @@
 use winter_core::protocol::{Dialect, Limits, Skip, Step};
 
 /// Reads `input` as it comes in pieces that end at `cuts`: every step that asks
-/// for an answer, as text, and how many bytes were taken at the end.
+/// for an answer, as text, and how many bytes were taken at the end: all, once
+/// the session is over.
 ///
 /// # Panics
 /// When a step takes nothing, takes more than there is, or waits for what it has.
@@ -18,7 +19,8 @@ pub(crate) fn read(
     for end in cuts.into_iter().chain([input.len()]) {
         reader.take(&input[..end.min(input.len())]);
     }
-    (reader.seen, reader.at)
+    let taken = if reader.broken { input.len() } else { reader.at };
+    (reader.seen, taken)
 }
 
 struct Reader {

@@ -1,7 +1,9 @@
 //! Reading is the same however the bytes come, and what is written can be read.
 
 use proptest::prelude::*;
-use winter_core::protocol::Dialect;
+use winter_core::command::{Command, KeyCommand, KeyOp, Write};
+use winter_core::protocol::{Dialect, Limits, Step};
+use winter_core::time::Ttl;
 
 use crate::reader::{check_splits, read};
 
@@ -99,6 +101,10 @@ fn debris() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(proptest::sample::select(pieces), 0..24).prop_map(|p| p.concat())
 }
 
+fn command_of(step: Step<'_>) -> Option<Command<'_>> {
+    if let Step::Command(parsed) = step { parsed.command.ok() } else { None }
+}
+
 fn cuts() -> impl Strategy<Value = Vec<usize>> {
     proptest::collection::vec(0usize..400, 0..6)
 }
@@ -141,6 +147,34 @@ proptest! {
     }
 
     #[test]
+    fn what_is_sent_is_what_is_read(
+        key in proptest::collection::vec(any::<u8>(), 1..70),
+        data in proptest::collection::vec(any::<u8>(), 0..VALUE_BYTES_MAX),
+        version in any::<u64>(),
+        millis in 1u64..=1 << 53,
+    ) {
+        let words = [
+            b"CAS".to_vec(),
+            b"t".to_vec(),
+            key.clone(),
+            version.to_string().into_bytes(),
+            data.clone(),
+            b"expire".to_vec(),
+            millis.to_string().into_bytes(),
+        ];
+        let op = KeyOp::Cas(version, Write { data: &data, ttl: Ttl::from_millis(millis) });
+        let sent = Command::Key(KeyCommand { table: "t", key: &key, op });
+        let limits = Limits { value_bytes_max: VALUE_BYTES_MAX, scanned: 0 };
+        let array = array_of(&words);
+        prop_assert_eq!(command_of(Dialect::Resp3.next(&array, limits)), Some(sent.clone()));
+        // A line carries the same, but for keys with spaces and data with line ends.
+        let line = line_of(&words);
+        if !key.iter().any(|b| b" \n".contains(b)) && !data.contains(&b'\n') {
+            prop_assert_eq!(command_of(Dialect::Line.next(&line, limits)), Some(sent));
+        }
+    }
+
+    #[test]
     fn both_dialects_make_the_same_of_the_same_words(words in plain_words()) {
         let line = read(Dialect::Line, &line_of(&words), VALUE_BYTES_MAX, []).0;
         let array = read(Dialect::Resp2, &array_of(&words), VALUE_BYTES_MAX, []).0;
@@ -177,7 +211,6 @@ fn every_split_of_a_pipeline_in_three() {
 /// A length that is announced and does not come costs nothing but the header.
 #[test]
 fn nothing_is_kept_for_what_was_only_announced() {
-    use winter_core::protocol::{Limits, Step};
     let limits = Limits { value_bytes_max: 16 << 20, scanned: 0 };
     let input = b"*3\r\n$3\r\nGET\r\n$1\r\nt\r\n$16777216\r\n";
     let step = Dialect::Resp2.next(input, limits);
