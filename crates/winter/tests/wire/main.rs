@@ -2,7 +2,9 @@
 
 use winter_testkit::{Server, ServerBuilder};
 
+mod clients;
 mod contract;
+mod shared_state;
 mod valkey_cases;
 
 /// The binary that this package builds.
