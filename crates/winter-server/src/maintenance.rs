@@ -30,7 +30,7 @@ async fn reclaim_due(node: &Node) {
     for shard in node.shards.iter() {
         while shard.is_due(node.clock.now()) {
             let began = Instant::now();
-            shard.with(&node.memory, |partition| partition.maintain(node.clock.now(), 1));
+            node.reclaim_step(shard);
             let events = &node.stats.events;
             events.reclaim_steps.bump();
             events.reclaim_nanos.bump_by(u64::try_from(began.elapsed().as_nanos()).unwrap_or(0));

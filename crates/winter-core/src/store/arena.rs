@@ -159,8 +159,8 @@ impl Arena {
     #[inline]
     #[must_use]
     pub fn touch(&self, location: Location) -> u8 {
-        let page = &self.pages[location.page().0 as usize];
-        page.bytes.get(location.offset()).copied().unwrap_or(0)
+        let page = self.pages.get(location.page().0 as usize);
+        page.and_then(|page| page.bytes.get(location.offset())).copied().unwrap_or(0)
     }
 
     /// Appends an entry: where it lies, or `None` when the arena has no page

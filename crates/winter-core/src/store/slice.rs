@@ -46,6 +46,13 @@ impl Share {
     }
 }
 
+impl Drop for Share {
+    /// A slice that goes, for whatever reason, no longer counts against the quota.
+    fn drop(&mut self) {
+        self.usage.shrink(self.entries, self.bytes);
+    }
+}
+
 /// An entry that was found, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'s> {

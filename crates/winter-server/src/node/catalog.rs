@@ -39,6 +39,12 @@ impl Catalog {
         self.inner.read().by_name.get(name).cloned()
     }
 
+    /// The table of this slot. Asked for only when something went wrong in it: it looks at all.
+    #[must_use]
+    pub fn of_slot(&self, slot: u32) -> Option<Arc<Table>> {
+        self.inner.read().by_name.values().find(|table| table.core.slot == slot).cloned()
+    }
+
     /// Every table, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Table>> {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Sessions' buffers may take this share of the limit, so that clients who send
 /// without end leave the store its room.
 const BUFFERS_SHARE: u64 = 8;
+/// Less than this is no use: a few long values fill it.
+const BUFFERS_LEAST: u64 = 64 << 20;
 
 /// Counted memory: partitions, and the buffers of sessions.
 #[derive(Debug)]
@@ -55,7 +57,8 @@ impl Memory {
     /// Whether sessions buffer more than their share.
     #[must_use]
     pub fn buffers_are_full(&self) -> bool {
-        self.buffers() > (self.limit / BUFFERS_SHARE).max(64 << 20)
+        let share = (self.limit / BUFFERS_SHARE).max(BUFFERS_LEAST);
+        self.buffers() > share.min(self.limit / 2)
     }
 
     /// Counts a change of what partitions hold, from `before` to `after` bytes.

@@ -4,7 +4,9 @@
 //! hand it commands and an output to write replies to.
 
 pub mod catalog;
+mod faults;
 pub mod memory;
+mod reclaim;
 mod run_keys;
 mod run_table;
 pub mod shards;
@@ -18,6 +20,7 @@ use crate::config::Config;
 use crate::stats::Stats;
 use catalog::Catalog;
 use memory::Memory;
+use reclaim::Dropped;
 use shards::Shards;
 
 pub(crate) use run_keys::GROUP_MAX;
@@ -41,6 +44,7 @@ pub struct Node {
     pub stats: Stats,
     seed: Seed,
     intensity: Intensity,
+    dropped: Dropped,
 }
 
 impl Node {
@@ -57,6 +61,7 @@ impl Node {
             config,
             seed,
             intensity: Intensity::default(),
+            dropped: Dropped::default(),
         }
     }
 }

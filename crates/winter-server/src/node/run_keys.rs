@@ -16,13 +16,11 @@ use winter_core::command::KeyCommand;
 use winter_core::fault::{Fault, Kind};
 use winter_core::protocol::Dialect;
 use winter_core::reply::Reply;
-use winter_core::store::partition::Mended;
 use winter_core::store::{HashedKey, Partition};
-use winter_core::supervise::Verdict;
 use winter_core::time::Timestamp;
 
 use super::shards::{Shard, Shards};
-use super::{Node, Table};
+use super::{Node, Table, faults};
 use crate::stats::Outcome;
 
 /// Commands of a group at the most: as many misses as a core can have under way.
@@ -113,7 +111,6 @@ struct Held<'n> {
     number: u16,
     shard: &'n Shard,
     partition: MutexGuard<'n, Partition>,
-    bytes_before: usize,
 }
 
 /// Why a command was not applied.
@@ -142,7 +139,7 @@ impl KeyRun<'_> {
                 self.run_locked(tables, &group, reclaimed, output, &mut answered);
             done += count;
             if let Some(table) = needs_room {
-                self.node.reclaim_expired(&tables.tables[table], self.now);
+                self.node.make_room(&tables.tables[table], self.now);
                 reclaimed = true;
             } else if done < commands.len() {
                 return GroupEnd::OutputFull(done);
@@ -181,9 +178,7 @@ impl KeyRun<'_> {
                 continue;
             }
             let shard = self.node.shards.shard(number);
-            let partition = shard.lock();
-            let bytes_before = partition.allocated_bytes();
-            held.push(Held { number, shard, partition, bytes_before });
+            held.push(Held { number, shard, partition: shard.lock() });
         }
         held
     }
@@ -213,8 +208,7 @@ impl KeyRun<'_> {
                 continue;
             };
             let held = held_for(&mut held, work.partition);
-            match self.run_one(&tables.tables[number], work, &mut held.partition, reclaimed, output)
-            {
+            match self.run_one(&tables.tables[number], work, held, reclaimed, output) {
                 Ok(outcome) => answered(outcome),
                 Err(Refusal::Fault(fault)) => answered(self.answer(&Reply::Fault(fault), output)),
                 Err(Refusal::NeedsRoom) => {
@@ -227,7 +221,7 @@ impl KeyRun<'_> {
         // Reads change nothing that is counted.
         let wrote = group.iter().any(|work| work.command.op.is_write());
         for held in held.iter().filter(|_| wrote) {
-            held.shard.settle(&held.partition, held.bytes_before, &self.node.memory);
+            held.shard.settle(&held.partition, &self.node.memory);
         }
         end
     }
@@ -241,7 +235,7 @@ impl KeyRun<'_> {
         &self,
         table: &Table,
         work: &Work<'_>,
-        partition: &mut Partition,
+        held: &mut Held<'_>,
         reclaimed: bool,
         output: &mut Vec<u8>,
     ) -> Result<Outcome, Refusal> {
@@ -252,6 +246,28 @@ impl KeyRun<'_> {
         if table.is_fenced() {
             return Err(Refusal::Fault(Table::fence_fault()));
         }
+        let length_before = output.len();
+        let partition = &mut *held.partition;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            faults::point("apply", table, || faults::spoil(partition, table));
+            self.apply(table, work, partition, reclaimed, output)
+        }));
+        applied.unwrap_or_else(|panic| {
+            output.truncate(length_before);
+            self.node.mend(table, partition);
+            held.shard.settle(partition, &self.node.memory);
+            Err(Refusal::Fault(self.node.record_panic(table, self.now, &*panic)))
+        })
+    }
+
+    fn apply(
+        &self,
+        table: &Table,
+        work: &Work<'_>,
+        partition: &mut Partition,
+        reclaimed: bool,
+        output: &mut Vec<u8>,
+    ) -> Result<Outcome, Refusal> {
         let op = &work.command.op;
         let _quota = if op.is_write() {
             let quota = table.lock_quota();
@@ -262,15 +278,7 @@ impl KeyRun<'_> {
         } else {
             None
         };
-        let length_before = output.len();
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            failpoint("apply", table, || partition_spoiler(partition, table));
-            self.answer(&partition.apply(self.now, &table.core, work.key(), op), output)
-        }));
-        applied.map_err(|panic| {
-            output.truncate(length_before);
-            Refusal::Fault(self.node.mend(table, partition, self.now, &panic))
-        })
+        Ok(self.answer(&partition.apply(self.now, &table.core, work.key(), op), output))
     }
 
     /// Measures a write against the node's limit and the table's.
@@ -353,73 +361,3 @@ fn held_for<'h, 'n>(held: &'h mut [Held<'n>], number: u16) -> &'h mut Held<'n> {
     let place = place(held, number);
     &mut held[place]
 }
-
-impl Node {
-    /// Takes the expired entries of `table` out of every partition.
-    pub(super) fn reclaim_expired(&self, table: &Table, now: Timestamp) {
-        for shard in self.shards.iter() {
-            shard.with(&self.memory, |partition| partition.reclaim_expired(now, &table.core));
-        }
-    }
-
-    /// Cleans up after a panic in `table`'s code, under the partition's lock:
-    /// the fault to answer.
-    fn mend(
-        &self,
-        table: &Table,
-        partition: &mut Partition,
-        now: Timestamp,
-        panic: &(dyn std::any::Any + Send),
-    ) -> Fault {
-        let name = &*table.core.name;
-        let mended = catch_unwind(AssertUnwindSafe(|| partition.mend(&table.core)));
-        let mended = mended.unwrap_or_else(|_| {
-            // Not even its slots can be read: the slice is let go, the rest stands.
-            drop(partition.detach(&table.core));
-            Mended::Rebuilt { lost: usize::MAX }
-        });
-        let verdict = table.record_restart(now, self.intensity);
-        let reason = panic_message(panic);
-        tracing::error!(table = name, reason, ?mended, ?verdict, "a table's code panicked");
-        if verdict == Verdict::Fence {
-            tracing::error!(table = name, "the table keeps failing and is fenced");
-        }
-        Fault::new(
-            Kind::Internal,
-            format!(
-                "a fault of ours in table {name} was caught; this command may have been done; see the log"
-            ),
-        )
-    }
-}
-
-/// What a panic said.
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-/// A place where tests inject faults into one table: `<point>:<table>`.
-#[cfg(feature = "failpoints")]
-fn failpoint(point: &str, table: &Table, spoil: impl FnOnce()) {
-    let name = format!("{point}:{}", table.core.name);
-    if fail::eval(&name, |_| ()).is_some() {
-        spoil();
-        panic!("failpoint {name}");
-    }
-}
-
-#[cfg(feature = "failpoints")]
-fn partition_spoiler(partition: &mut Partition, table: &Table) {
-    partition.spoil(&table.core);
-}
-
-#[cfg(not(feature = "failpoints"))]
-#[inline]
-fn failpoint(_point: &str, _table: &Table, _spoil: impl FnOnce()) {}
-
-#[cfg(not(feature = "failpoints"))]
-const fn partition_spoiler(_partition: &mut Partition, _table: &Table) {}

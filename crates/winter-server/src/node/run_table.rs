@@ -1,17 +1,17 @@
 //! Commands on tables as a whole.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use winter_core::command::{Scan, TableCommand, TableOptions};
 use winter_core::fault::Fault;
 use winter_core::reply::Reply;
-use winter_core::store::Slice;
 use winter_core::store::index::Tag;
 use winter_core::store::partition::Holdings;
+use winter_core::store::{Partition, Slice};
 use winter_core::time::Ttl;
 
-use super::{Node, Table};
+use super::{Node, Table, faults};
 
 /// Cursors hold the partition's number above the tag's 28 bits.
 const TAG_BITS: u32 = Tag::END.ilog2();
@@ -24,17 +24,34 @@ impl Node {
         }
         let Some(table) = self.catalog.find(command.table()) else { return Reply::MissingTable };
         match *command {
-            TableCommand::Drop(name) => self.drop_table(name),
-            TableCommand::Describe(_) => Reply::Fields(self.describe(&table)),
+            TableCommand::Drop(name) => return self.drop_table(name),
             TableCommand::Revive(_) => {
                 table.revive();
                 tracing::info!(table = &*table.core.name, "the table was revived");
-                Reply::Word("ok")
+                return Reply::Word("ok");
             }
-            _ if table.is_fenced() => Table::fence_fault().into(),
-            TableCommand::Count(_) => Reply::Integer(self.count(&table)),
-            TableCommand::Scan(_, scan) => self.scan(&table, scan),
-            TableCommand::Create(..) => unreachable!("answered above"),
+            TableCommand::Count(_) | TableCommand::Scan(..) if table.is_fenced() => {
+                return Table::fence_fault().into();
+            }
+            _ => {}
+        }
+        let answered = self.guard(&table, || {
+            faults::point("table", &table, || {
+                self.shards.iter().for_each(|shard| faults::spoil(&mut shard.lock(), &table));
+            });
+            self.answer(&table, command)
+        });
+        answered.unwrap_or_else(Reply::Fault)
+    }
+
+    fn answer(&self, table: &Table, command: &TableCommand<'_>) -> Reply<'static> {
+        match *command {
+            TableCommand::Describe(_) => Reply::Fields(self.describe(table)),
+            TableCommand::Count(_) => Reply::Integer(self.count(table)),
+            TableCommand::Scan(_, scan) => self.scan(table, scan),
+            TableCommand::Create(..) | TableCommand::Drop(_) | TableCommand::Revive(_) => {
+                unreachable!("answered already")
+            }
         }
     }
 
@@ -55,31 +72,27 @@ impl Node {
         let Some(table) = self.catalog.remove(name) else { return Reply::MissingTable };
         let mut slices = Vec::new();
         for shard in self.shards.iter() {
-            slices.extend(shard.lock().detach(&table.core));
+            let slice = shard.with(&self.memory, |partition| self.detach(&table, partition));
+            // It stays counted until it is freed.
+            self.memory.count_store(0, slice.as_ref().map_or(0, |slice| slice.allocated_bytes()));
+            slices.extend(slice);
         }
         self.catalog.release(&table);
         tracing::info!(table = name, slices = slices.len(), "a table was dropped");
-        if !slices.is_empty() {
-            self.free(slices);
-        }
+        self.free(slices);
         Reply::Word("dropped")
     }
 
-    /// Drops slices where nobody waits for it, and counts their memory as it comes back.
-    #[expect(clippy::vec_box, reason = "slices come boxed, and are large")]
-    fn free(self: &Arc<Self>, slices: Vec<Box<Slice>>) {
-        let node = Arc::clone(self);
-        let work = move || {
-            for slice in slices {
-                let bytes = slice.allocated_bytes();
-                drop(slice);
-                node.memory.count_store(bytes, 0);
-                std::thread::sleep(Duration::from_micros(50));
-            }
-        };
-        if let Err(error) = std::thread::Builder::new().name("winter-free".into()).spawn(work) {
-            tracing::warn!(%error, "no thread to free a dropped table on; it was freed at once");
-        }
+    fn detach(&self, table: &Table, partition: &mut Partition) -> Option<Box<Slice>> {
+        let detached = catch_unwind(AssertUnwindSafe(|| {
+            faults::point("drop", table, || faults::spoil(partition, table));
+            partition.detach(&table.core)
+        }));
+        detached.unwrap_or_else(|panic| {
+            drop(self.record_panic(table, self.clock.now(), &*panic));
+            partition.abandon(&table.core);
+            None
+        })
     }
 
     fn count(&self, table: &Table) -> u64 {

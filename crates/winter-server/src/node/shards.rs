@@ -1,6 +1,6 @@
 //! The partitions of a node that stands alone, a lock for each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use winter_core::limits::PARTITIONS_STANDALONE;
@@ -16,6 +16,8 @@ const NEVER: u64 = u64::MAX;
 #[repr(align(128))]
 pub struct Shard {
     partition: Mutex<Partition>,
+    /// The partition's bytes as the node's memory has them; changed under the lock.
+    counted: AtomicUsize,
     /// When something is due to be reclaimed, readable without the lock.
     next_due: AtomicU64,
 }
@@ -32,6 +34,7 @@ impl Shards {
     pub fn new(seed: Seed, first_version: u64) -> Self {
         let shard = |_| Shard {
             partition: Mutex::new(Partition::new(seed, first_version)),
+            counted: AtomicUsize::new(0),
             next_due: AtomicU64::new(NEVER),
         };
         Self { shards: (0..PARTITIONS_STANDALONE).map(shard).collect() }
@@ -73,16 +76,21 @@ impl Shard {
     /// Works on the partition, and counts what that changes in memory.
     pub fn with<T>(&self, memory: &Memory, work: impl FnOnce(&mut Partition) -> T) -> T {
         let mut partition = self.lock();
-        let before = partition.allocated_bytes();
         let done = work(&mut partition);
-        self.settle(&partition, before, memory);
+        self.settle(&partition, memory);
         done
     }
 
-    /// Counts what work under the lock has changed since `before` bytes.
+    /// Counts what work under the lock has changed since it was last counted.
+    /// Work that panicked is made up for by whoever settles next.
     #[inline]
-    pub fn settle(&self, partition: &Partition, before: usize, memory: &Memory) {
-        memory.count_store(before, partition.allocated_bytes());
+    pub fn settle(&self, partition: &Partition, memory: &Memory) {
+        let bytes = partition.allocated_bytes();
+        let before = self.counted.load(Ordering::Relaxed);
+        if bytes != before {
+            self.counted.store(bytes, Ordering::Relaxed);
+            memory.count_store(before, bytes);
+        }
         let due = partition.next_due().map_or(NEVER, Timestamp::as_millis);
         self.next_due.store(due, Ordering::Relaxed);
     }

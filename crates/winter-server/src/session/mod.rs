@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use winter_core::fault::{Fault, Kind};
 
 use crate::net::Stream;
 use crate::node::TableCache;
@@ -32,8 +33,11 @@ use turn::{State, Turn, TurnEnd};
 const READ_BYTES: usize = 32 << 10;
 /// The thread's output buffer is not kept when it has grown past this.
 const OUTPUT_KEPT_BYTES: usize = 2 << 20;
-/// A command may take a second longer to arrive for each so many bytes of it.
+/// A command may take a second longer to arrive for each so many bytes that have come.
 const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
+/// A session that always finds something to read looks after so many turns
+/// whether the node drains.
+const DRAIN_LOOKED_FOR_EVERY: u32 = 16;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// How long a draining session goes on in all.
@@ -44,6 +48,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// What sessions of one thread share.
 struct Scratch {
     input: Box<[u8]>,
+    /// Cleared by whoever borrows it: a session that broke or panicked in the
+    /// middle of a turn has left replies here, and they are not the next one's.
     output: Vec<u8>,
     tables: TableCache,
 }
@@ -69,9 +75,19 @@ pub struct Session {
     input_needed: usize,
     /// Whether a command was done with since the request timer was looked at.
     progressed: bool,
+    /// Whether the last read filled the thread's buffer, so that more is waiting.
+    read_full: bool,
+    turns: u32,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
     counted_bytes: usize,
+}
+
+/// The time that a command has to arrive.
+#[derive(Debug)]
+struct RequestTimer {
+    began: Instant,
+    sleep: Pin<Box<Sleep>>,
 }
 
 /// What a session waits for between turns.
@@ -95,10 +111,17 @@ enum Ended {
     SlowReader,
     #[error("a command took too long to arrive")]
     RequestTimeout,
-    #[error("the client has more replies unread than WINTER_MAX_OUTPUT")]
+    #[error("the client has more replies unread than there is room for")]
     TooMuchOutput,
     #[error("all clients' buffers together hold too much")]
     NoMemory,
+}
+
+impl Ended {
+    /// Whether the client was told, and is given the time to read it.
+    const fn was_told(&self) -> bool {
+        matches!(self, Self::RequestTimeout | Self::NoMemory)
+    }
 }
 
 impl Session {
@@ -113,6 +136,8 @@ impl Session {
             input: Vec::new(),
             input_needed: 1,
             progressed: false,
+            read_full: false,
+            turns: 0,
             output: Vec::new(),
             counted_bytes: 0,
         }
@@ -126,6 +151,9 @@ impl Session {
             Err(ended) => {
                 self.count_end(&ended);
                 tracing::debug!(%client, reason = %ended, "a session ended");
+                if ended.was_told() {
+                    self.close().await;
+                }
             }
         }
     }
@@ -142,17 +170,23 @@ impl Session {
 
     async fn serve(&mut self) -> Result<(), Ended> {
         let mut drain = Box::pin(self.shared.drain.clone().cancelled_owned());
-        let mut request_timer: Option<Pin<Box<Sleep>>> = None;
+        let mut request_timer: Option<RequestTimer> = None;
         let mut draining_since: Option<Instant> = None;
         loop {
+            self.turns = self.turns.wrapping_add(1);
             let event = if let Some(since) = draining_since {
                 self.last_event(since).await?
+            } else if self.turns.is_multiple_of(DRAIN_LOOKED_FOR_EVERY)
+                && self.shared.drain.is_cancelled()
+            {
+                Event::Drain
             } else {
                 poll_fn(|cx| self.poll_event(cx, drain.as_mut(), request_timer.as_mut())).await?
             };
             let mut end = match event {
                 Event::Turn(end) => end,
                 Event::EndOfInput => return self.flush().await,
+                Event::RequestTimeout if self.extend_request(request_timer.as_mut()) => continue,
                 Event::RequestTimeout => return self.refuse_half_request().await,
                 Event::Drain => {
                     draining_since = Some(Instant::now());
@@ -167,8 +201,8 @@ impl Session {
                         self.input_needed = bytes;
                         break;
                     }
-                    TurnEnd::OutputFull => {
-                        // Others have their turn before this client's next megabyte.
+                    TurnEnd::Yield => {
+                        // Others have their turn before this client's next.
                         tokio::task::yield_now().await;
                         end = self.turn_on_input();
                     }
@@ -176,9 +210,12 @@ impl Session {
             }
             self.count_buffers();
             if self.shared.node.memory.buffers_are_full() && self.input.len() > READ_BYTES {
-                return Err(Ended::NoMemory);
+                return self.refuse_for_memory().await;
             }
             self.time_request(&mut request_timer);
+            if self.read_full {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -197,7 +234,7 @@ impl Session {
         &mut self,
         cx: &mut Context<'_>,
         drain: Pin<&mut WaitForCancellationFutureOwned>,
-        request_timer: Option<&mut Pin<Box<Sleep>>>,
+        request_timer: Option<&mut RequestTimer>,
     ) -> Poll<io::Result<Event>> {
         if let Poll::Ready(event) = self.poll_turn(cx) {
             return Poll::Ready(event);
@@ -205,7 +242,7 @@ impl Session {
         if drain.poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
         }
-        if request_timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+        if request_timer.is_some_and(|timer| timer.sleep.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Ok(Event::RequestTimeout));
         }
         Poll::Pending
@@ -220,8 +257,10 @@ impl Session {
             if length == 0 {
                 return Poll::Ready(Ok(Event::EndOfInput));
             }
+            self.read_full = length == READ_BYTES;
             self.shared.node.stats.worker(self.worker).bytes_in.add(length as u64);
             let Scratch { input, output, tables } = scratch;
+            output.clear();
             let read = &input[..length];
             let end = if self.input.is_empty() {
                 let (done, end) = self.turn(read, output, tables);
@@ -239,6 +278,7 @@ impl Session {
     /// A turn on input that was kept while the output was full.
     fn turn_on_input(&mut self) -> TurnEnd {
         SCRATCH.with_borrow_mut(|Scratch { output, tables, .. }| {
+            output.clear();
             let end = self.turn_on_kept_input(output, tables);
             self.output.append(output);
             end
@@ -253,6 +293,10 @@ impl Session {
         let (done, end) = self.turn(&input, output, tables);
         if done < input.len() {
             input.drain(..done);
+            // A long command's buffer does not stay for the few bytes that came after it.
+            if input.capacity() > READ_BYTES.max(4 * input.len()) {
+                input.shrink_to_fit();
+            }
             self.input = input;
         }
         self.input_needed = 1;
@@ -306,6 +350,9 @@ impl Session {
             return Err(Ended::TooMuchOutput);
         }
         self.count_buffers();
+        if self.output.len() > READ_BYTES && self.shared.node.memory.buffers_are_full() {
+            return Err(Ended::TooMuchOutput);
+        }
         let mut sent = 0;
         while sent < self.output.len() {
             let wait = self.shared.node.config.write_timeout;
@@ -317,28 +364,55 @@ impl Session {
         Ok(())
     }
 
-    /// Starts, extends or stops the time that a command has to arrive.
-    fn time_request(&mut self, timer: &mut Option<Pin<Box<Sleep>>>) {
-        if std::mem::take(&mut self.progressed) || self.input.is_empty() {
+    /// Starts or stops the time that a command has to arrive.
+    fn time_request(&mut self, timer: &mut Option<RequestTimer>) {
+        let is_midway = !self.input.is_empty() || self.state.is_skipping();
+        if std::mem::take(&mut self.progressed) || !is_midway {
             *timer = None;
         }
-        if timer.is_none() && !self.input.is_empty() {
-            let extra = self.input_needed / BYTES_PER_EXTRA_SECOND;
-            let wait = self.shared.node.config.request_timeout + Duration::from_secs(extra as u64);
-            *timer = Some(Box::pin(sleep_until(Instant::now() + wait)));
+        if timer.is_none() && is_midway {
+            let began = Instant::now();
+            let sleep = Box::pin(sleep_until(began + self.shared.node.config.request_timeout));
+            *timer = Some(RequestTimer { began, sleep });
         }
     }
 
+    /// More time for a command of which much has come already: whether there is any.
+    fn extend_request(&self, timer: Option<&mut RequestTimer>) -> bool {
+        let Some(timer) = timer else { return false };
+        let extra = Duration::from_secs((self.input.len() / BYTES_PER_EXTRA_SECOND) as u64);
+        let due = timer.began + self.shared.node.config.request_timeout + extra;
+        timer.sleep.as_mut().reset(due);
+        due > Instant::now()
+    }
+
+    /// Refuses a command that there is no room to take in: it is let go first.
+    async fn refuse_for_memory(&mut self) -> Result<(), Ended> {
+        self.input = Vec::new();
+        self.count_buffers();
+        let fault = Fault::new(
+            Kind::Memory,
+            "all clients' buffers together hold too much to take this command in; send it later",
+        );
+        self.tell(&fault).await?;
+        Err(Ended::NoMemory)
+    }
+
     async fn refuse_half_request(&mut self) -> Result<(), Ended> {
+        let fault = Fault::protocol(format!(
+            "a command took longer than {:?} to arrive",
+            self.shared.node.config.request_timeout
+        ));
+        self.tell(&fault).await?;
+        Err(Ended::RequestTimeout)
+    }
+
+    async fn tell(&mut self, fault: &Fault) -> Result<(), Ended> {
         if let Some(dialect) = self.state.dialect {
-            let fault = winter_core::fault::Fault::protocol(format!(
-                "a command took longer than {:?} to arrive",
-                self.shared.node.config.request_timeout
-            ));
-            dialect.write(&fault.into(), &mut self.output);
+            dialect.write(&fault.clone().into(), &mut self.output);
             self.flush().await?;
         }
-        Err(Ended::RequestTimeout)
+        Ok(())
     }
 
     /// Says goodbye: the client reads its last replies before the connection is gone.

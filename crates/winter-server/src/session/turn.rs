@@ -2,7 +2,7 @@
 //! run, and the replies stand in one buffer. No I/O happens here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
@@ -19,6 +19,8 @@ use crate::stats::{LatencyBucket, Outcome, WorkerStats};
 
 /// Replies wait in the output until it holds so many bytes; then they are sent.
 pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
+/// A turn goes on to the next commands for so long; then other sessions have theirs.
+const TURN_MAX: Duration = Duration::from_millis(1);
 /// Commands that share one look at the clock at the most.
 const PASS_MAX: usize = 32;
 /// Lines of another protocol's bytes that a session may begin with.
@@ -58,6 +60,12 @@ impl State {
     pub const fn new(client: Arc<Client>) -> Self {
         Self { client, dialect: None, replies: Replies::On, skip: None, scanned: 0, junk_lines: 0 }
     }
+
+    /// Whether the rest of an oversized command is still to come.
+    #[must_use]
+    pub const fn is_skipping(&self) -> bool {
+        self.skip.is_some()
+    }
 }
 
 /// How a turn ended.
@@ -65,8 +73,9 @@ impl State {
 pub enum TurnEnd {
     /// Every complete command was answered: come back when the input holds so many bytes.
     NeedsInput(usize),
-    /// The output is full: send it, then come back with the rest of the input.
-    OutputFull,
+    /// The output is full, or the turn was long: send what there is, let others
+    /// have their turn, then come back with the rest of the input.
+    Yield,
     /// Send the output, then close.
     Close,
 }
@@ -146,13 +155,14 @@ impl Turn<'_> {
         pass: &mut Pass,
         output: &mut Vec<u8>,
     ) -> (usize, TurnEnd) {
+        let turn_began = pass.began;
         let mut group = Group::default();
         loop {
             if let Err(end) = self.skip(input, &mut at, *dialect, output) {
                 return (at, end);
             }
-            if output.len() > OUTPUT_SOFT_MAX {
-                return (at, TurnEnd::OutputFull);
+            if output.len() > OUTPUT_SOFT_MAX || pass.began.duration_since(turn_began) > TURN_MAX {
+                return (at, TurnEnd::Yield);
             }
             if pass.is_full() {
                 self.observe(pass, *dialect);
@@ -165,7 +175,7 @@ impl Turn<'_> {
                 pass.verbs.extend(group.verbs[..done].iter().copied());
                 if done < group.commands.len() {
                     let at = if done == 0 { begin } else { group.ends[done - 1] };
-                    return (at, TurnEnd::OutputFull);
+                    return (at, TurnEnd::Yield);
                 }
             }
             match barrier {
@@ -188,7 +198,9 @@ impl Turn<'_> {
                 Barrier::Oversize(fault, bytes, skip) => {
                     at += bytes;
                     self.state.skip = Some(skip);
+                    let length_before = output.len();
                     self.refuse(&fault, *dialect, output);
+                    self.mute(output, length_before);
                 }
                 Barrier::Broken(fault) => {
                     self.refuse(&fault, *dialect, output);

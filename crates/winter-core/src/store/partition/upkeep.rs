@@ -72,6 +72,12 @@ impl Partition {
         }
     }
 
+    /// The slot of the table of which something is due first.
+    #[must_use]
+    pub fn next_due_slot(&self) -> Option<u32> {
+        self.due.peek().map(|&Reverse((_, slot, _))| slot)
+    }
+
     /// When something is due to be reclaimed.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -84,10 +90,23 @@ impl Partition {
     /// were brought up to date.
     pub fn mend(&mut self, table: &Table) -> Mended {
         let mended = self.mend_slice(table);
-        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
-        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
+        self.recount();
         self.tidy(table.slot);
         mended
+    }
+
+    /// Lets `table`'s slice go with all its entries, when not even mending it
+    /// worked: how many there were. The partition's own counts are taken again.
+    pub fn abandon(&mut self, table: &Table) -> usize {
+        let place = self.slices.get_mut(table.slot as usize);
+        let slice = place.and_then(|place| place.take_if(|slice| slice.table() == table.id));
+        self.recount();
+        slice.map_or(0, |slice| slice.entries())
+    }
+
+    fn recount(&mut self) {
+        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
+        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
     }
 
     fn mend_slice(&mut self, table: &Table) -> Mended {
