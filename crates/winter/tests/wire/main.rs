@@ -3,6 +3,7 @@
 use winter_testkit::{Server, ServerBuilder};
 
 mod contract;
+mod transcripts;
 mod valkey_cases;
 
 /// The binary that this package builds.
