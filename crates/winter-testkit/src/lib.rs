@@ -1,0 +1,41 @@
+//! What tests of the real binary share: a server of their own on ports that
+//! nobody else has, raw connections with deadlines, and scripts that say what is
+//! sent and what comes back, byte for byte.
+//!
+//! Nothing here knows Winter's own code: bytes are read and written by a second
+//! pair of hands, so that a mistake in the server cannot hide in its tests.
+//! Everything that goes wrong fails the test that runs, with what was expected,
+//! what came, and the server's log.
+
+#![expect(clippy::panic, reason = "a kit for tests fails the test that uses it")]
+
+mod reply;
+mod script;
+mod server;
+mod wire;
+
+pub use reply::{Reply, request};
+pub use script::{Dialect, Pace, blocks, play, play_block};
+pub use server::{Server, ServerBuilder};
+pub use wire::Wire;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take, on a machine that has much else to do.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Looks again and again until `look` finds what it waits for.
+///
+/// # Panics
+/// If that takes longer than [`DEADLINE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,204 @@
+//! The real binary, one process for each test.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{DEADLINE, Wire, eventually};
+
+/// Lines of the log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 20;
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct ServerBuilder {
+    binary: PathBuf,
+    settings: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl ServerBuilder {
+    /// Sets an environment variable. Nothing else of the environment is passed on.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Adds an argument to the command line.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready in time; with its log.
+    #[must_use]
+    #[track_caller]
+    pub fn start(&self) -> Server {
+        let mut child = Command::new(&self.binary)
+            .args(&self.arguments)
+            .env_clear()
+            .envs([("RECEPTOR_PORT", "0"), ("WINTER_HTTP_PORT", "auto")])
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.binary.display()));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (ready_tx, ready) = mpsc::channel();
+        let reader = std::thread::spawn({
+            let stderr = child.stderr.take().expect("it is piped");
+            let log = Arc::clone(&log);
+            move || read_log(stderr, &log, &ready_tx)
+        });
+        let mut server = Server {
+            child,
+            log,
+            reader: Some(reader),
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            http: None,
+        };
+        (server.address, server.http) = server.wait_until_ready(&ready);
+        server
+    }
+}
+
+/// A running server. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+    address: SocketAddr,
+    http: Option<SocketAddr>,
+}
+
+impl Server {
+    /// A server of `binary`, which is `env!("CARGO_BIN_EXE_winter")` in a test of the package.
+    #[must_use]
+    pub fn of(binary: &str) -> ServerBuilder {
+        ServerBuilder { binary: binary.into(), settings: Vec::new(), arguments: Vec::new() }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where HTTP is served.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http.expect("the server's HTTP port is on")
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection for clients.
+    #[must_use]
+    #[track_caller]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address)
+    }
+
+    /// Sends the process a signal.
+    ///
+    /// # Panics
+    /// If the process is gone.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the server is there");
+    }
+
+    /// Waits until the process ends by itself.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the server ends", || self.child.try_wait().expect("a child can be waited for"))
+    }
+
+    /// Whether the process still runs.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// What the server has logged so far, a line each.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("nobody panics with the log").clone()
+    }
+
+    #[track_caller]
+    fn wait_until_ready(
+        &self,
+        ready: &Receiver<(SocketAddr, Option<SocketAddr>)>,
+    ) -> (SocketAddr, Option<SocketAddr>) {
+        ready.recv_timeout(DEADLINE).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => panic!("the server was not ready within {DEADLINE:?}"),
+            RecvTimeoutError::Disconnected => panic!("the server ended before it was ready"),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let shown = log.len().saturating_sub(LOG_LINES_SHOWN);
+            eprintln!("the server's log, its last lines:\n{}", log[shown..].join("\n"));
+        }
+    }
+}
+
+fn read_log(
+    stderr: ChildStderr,
+    log: &Mutex<Vec<String>>,
+    ready: &mpsc::Sender<(SocketAddr, Option<SocketAddr>)>,
+) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if let Some(addresses) = addresses(&line) {
+            // Nobody waits when it says so a second time.
+            let _ = ready.send(addresses);
+        }
+        log.lock().expect("nobody panics with the log").push(line);
+    }
+}
+
+/// The addresses in the line that says that the server is ready.
+fn addresses(line: &str) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    if fields.get("message")?.as_str()? != "winter is ready" {
+        return None;
+    }
+    let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();
+    Some((address("address")?, address("http")))
+}
