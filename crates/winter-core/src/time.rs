@@ -2,6 +2,8 @@
 //!
 //! Core never asks for the time: whoever calls brings it.
 
+use std::num::NonZeroU64;
+
 use crate::limits::TTL_MILLIS_MAX;
 
 /// A point in time: milliseconds since the Unix epoch.
@@ -24,25 +26,28 @@ impl Timestamp {
     /// When something ends that lives for `ttl` from now.
     #[must_use]
     pub const fn after(self, ttl: Ttl) -> Deadline {
-        Deadline::from_millis(self.0.saturating_add(ttl.0))
+        Deadline::from_millis(self.0.saturating_add(ttl.as_millis()))
     }
 }
 
 /// A time to live: 1 to 2^53 milliseconds, relative to the command that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ttl(u64);
+pub struct Ttl(NonZeroU64);
 
 impl Ttl {
     /// A time to live of `millis`, or `None` outside 1 to 2^53.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Option<Self> {
-        if millis == 0 || millis > TTL_MILLIS_MAX { None } else { Some(Self(millis)) }
+        match NonZeroU64::new(millis) {
+            Some(millis) if millis.get() <= TTL_MILLIS_MAX => Some(Self(millis)),
+            _ => None,
+        }
     }
 
     /// The span in milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 

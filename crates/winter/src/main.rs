@@ -60,7 +60,11 @@ fn help(topic: &[OsString]) -> Exit {
     match topic.first().map(|topic| topic.to_string_lossy()).as_deref() {
         Some("cli") => cli::run(&["--help".into()]),
         Some("bench") => bench::run(&["--help".into()]),
-        _ => say(&arguments::winter().render_help().ansi().to_string()),
+        _ => {
+            // Whoever closes standard output early has read enough.
+            let _ = arguments::winter().print_help();
+            Exit::Good
+        }
     }
 }
 

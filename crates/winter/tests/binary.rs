@@ -78,9 +78,11 @@ fn help_is_worth_reading() {
         let (status, help, _) = output(&mut winter(args));
         assert_eq!(status, 0, "{args:?}");
         for setting in &SETTINGS {
-            assert!(help.contains(setting.environment) && help.contains(setting.flag));
+            assert!(help.contains(setting.environment), "{}", setting.environment);
+            assert!(help.contains(&format!("--{} <", setting.flag)), "--{}", setting.flag);
         }
         assert!(help.contains("PUTNEW fruit apple red"), "an example to try");
+        assert!(!help.contains('\x1b'), "no colours where no terminal is");
     }
     let (status, version, _) = output(&mut winter(&["--version"]));
     assert_eq!((status, version), (0, format!("winter {}\n", env!("CARGO_PKG_VERSION"))));

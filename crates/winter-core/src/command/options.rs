@@ -1,6 +1,7 @@
 //! The options of `CREATE`.
 
 use super::parse::number;
+use super::table::Verb;
 use crate::fault::{Fault, echo};
 use crate::time::Ttl;
 
@@ -40,7 +41,7 @@ impl TableOptions {
             b"MAXBYTES" => self.bytes_max = Some(positive(name, value, size(value))?),
             b"MAXENTRIES" => self.entries_max = Some(positive(name, value, number(value))?),
             b"MAXVALUE" => self.value_bytes_max = Some(positive(name, value, size(value))?),
-            b"TTL" => self.ttl = Some(super::parse::ttl(value, "create")?),
+            b"TTL" => self.ttl = Some(super::parse::ttl(value, Verb::Create.spec())?),
             b"ONCE" => self.once = yes_or_no(value)?,
             _ => {
                 return Err(Fault::usage(format!(

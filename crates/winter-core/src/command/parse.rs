@@ -88,22 +88,23 @@ pub fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A time to live in milliseconds.
+/// A time to live in milliseconds, for the command `spec`.
 ///
 /// # Errors
 /// `limit` when it is not a number from 1 to 2^53.
-pub fn ttl(text: &[u8], command: &str) -> Result<Ttl, Fault> {
-    number(text).and_then(Ttl::from_millis).ok_or_else(|| invalid_expire_time(text, command))
+pub fn ttl(text: &[u8], spec: &Spec) -> Result<Ttl, Fault> {
+    number(text).and_then(Ttl::from_millis).ok_or_else(|| invalid_expire_time(text, spec))
 }
 
 /// The fault for a time to live that is none.
 #[must_use]
-pub fn invalid_expire_time(text: &[u8], command: &str) -> Fault {
+pub fn invalid_expire_time(text: &[u8], spec: &Spec) -> Fault {
     Fault::new(
         Kind::Limit,
         format!(
-            "invalid expire time '{}' in '{command}' command; it is milliseconds from 1 to {TTL_MILLIS_MAX}",
-            echo(text)
+            "invalid expire time '{}' in '{}' command; it is milliseconds from 1 to {TTL_MILLIS_MAX}",
+            echo(text),
+            spec.lower_name()
         ),
     )
 }
@@ -141,9 +142,7 @@ impl<'a> Context<'_, 'a> {
         }
         let ttl = match self.words[at + 1..] {
             [] => None,
-            [word, millis] if word.eq_ignore_ascii_case(b"EXPIRE") => {
-                Some(ttl(millis, &self.spec.lower_name())?)
-            }
+            [word, millis] if word.eq_ignore_ascii_case(b"EXPIRE") => Some(ttl(millis, self.spec)?),
             _ => return Err(syntax_error(self.spec)),
         };
         Ok(Write { data, ttl })
@@ -171,7 +170,7 @@ impl<'a> Context<'_, 'a> {
         if number(text) == Some(0) {
             return Ok(None);
         }
-        ttl(text, &self.spec.lower_name()).map(Some)
+        ttl(text, self.spec).map(Some)
     }
 
     fn scan(&self) -> Result<Scan<'a>, Fault> {

@@ -138,7 +138,7 @@ fn expire_option<'a>(spec: &Spec, data: &'a [u8]) -> Result<Option<[&'a [u8]; 3]
         return Ok(None);
     }
     if trimmed.len() != before.len() {
-        return Err(invalid_expire_time(&data[trimmed.len() + 1..], &spec.lower_name()));
+        return Err(invalid_expire_time(&data[trimmed.len() + 1..], spec));
     }
     Ok(Some([&data[..at], &trimmed[at + 1..], millis]))
 }

@@ -37,8 +37,8 @@ pub fn next<'a>(input: &'a [u8], limits: Limits) -> Step<'a> {
 }
 
 fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
-    let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    if blank > 0 {
+    if let Some(b'\r' | b'\n') = input.first() {
+        let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         return Ok(Step::Blank(blank));
     }
     let (count, mut at) = match header(input, b'*')? {
@@ -114,7 +114,36 @@ fn limit_of(words: &[&[u8]], value_bytes_max: usize) -> (&'static str, usize) {
 }
 
 /// Reads one header line at the front of `input`, which must begin with `kind`.
+#[inline]
 pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
+    match short_header(input, kind) {
+        Some((value, bytes)) => Ok(Header::Length { value, bytes }),
+        None => long_header(input, kind),
+    }
+}
+
+/// A length of one to three digits, which nearly every header has.
+#[inline]
+fn short_header(input: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, a, b, c, d, e, ..] = input else { return None };
+    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
+    let (x, y, z) = (digit(a), digit(b), digit(c));
+    if first != kind || x > 9 {
+        None
+    } else if [b, c] == *b"\r\n" {
+        Some((x, 4))
+    } else if y > 9 || x == 0 {
+        None
+    } else if [c, d] == *b"\r\n" {
+        Some((x * 10 + y, 5))
+    } else if z <= 9 && [d, e] == *b"\r\n" {
+        Some((x * 100 + y * 10 + z, 6))
+    } else {
+        None
+    }
+}
+
+fn long_header(input: &[u8], kind: u8) -> Result<Header, Fault> {
     match input.first() {
         None => return Ok(Header::Incomplete),
         Some(&first) if first != kind => {
@@ -126,20 +155,6 @@ pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
         }
         Some(_) => {}
     }
-    // Two digits at most is what nearly every header holds.
-    match *input {
-        [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            return length(kind, usize::from(a - b'0'), 4);
-        }
-        [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            return length(kind, usize::from(a - b'0') * 10 + usize::from(b - b'0'), 5);
-        }
-        _ => {}
-    }
-    long_header(input, kind)
-}
-
-fn long_header(input: &[u8], kind: u8) -> Result<Header, Fault> {
     let within = &input[..input.len().min(RESP_HEADER_BYTES_MAX)];
     let Some(end) = memchr::memchr(b'\n', within) else {
         if input.len() >= RESP_HEADER_BYTES_MAX {
@@ -291,6 +306,7 @@ fn integer(n: impl itoa::Integer, output: &mut Vec<u8>) {
     output.extend_from_slice(b"\r\n");
 }
 
+#[inline]
 fn bulk(data: &[u8], output: &mut Vec<u8>) {
     output.reserve(data.len() + 16);
     count(b'$', data.len(), output);
@@ -298,7 +314,17 @@ fn bulk(data: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(b"\r\n");
 }
 
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "digits are less than 10")]
 fn count(kind: u8, n: usize, output: &mut Vec<u8>) {
+    if n < 100 {
+        let (tens, ones) = (b'0' + (n / 10) as u8, b'0' + (n % 10) as u8);
+        return if n < 10 {
+            output.extend_from_slice(&[kind, ones, b'\r', b'\n']);
+        } else {
+            output.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+        };
+    }
     output.push(kind);
     write_number(n, output);
     output.extend_from_slice(b"\r\n");

@@ -224,7 +224,9 @@ impl KeyRun<'_> {
             }
             reclaimed = false;
         }
-        for held in &held {
+        // Reads change nothing that is counted.
+        let wrote = group.iter().any(|work| work.command.op.is_write());
+        for held in held.iter().filter(|_| wrote) {
             held.shard.settle(&held.partition, held.bytes_before, &self.node.memory);
         }
         end

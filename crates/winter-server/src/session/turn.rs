@@ -19,6 +19,8 @@ use crate::stats::{LatencyBucket, Outcome, WorkerStats};
 
 /// Replies wait in the output until it holds so many bytes; then they are sent.
 pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
+/// Commands that share one look at the clock at the most.
+const PASS_MAX: usize = 32;
 /// Lines of another protocol's bytes that a session may begin with.
 const JUNK_LINES_MAX: u32 = 3;
 
@@ -99,6 +101,30 @@ struct Group<'a> {
     ends: ArrayVec<usize, GROUP_MAX>,
 }
 
+impl Group<'_> {
+    fn clear(&mut self) {
+        self.commands.clear();
+        self.verbs.clear();
+        self.ends.clear();
+    }
+}
+
+/// Commands between two looks at the clock.
+struct Pass {
+    began: Instant,
+    verbs: ArrayVec<Verb, PASS_MAX>,
+}
+
+impl Pass {
+    fn begin() -> Self {
+        Self { began: Instant::now(), verbs: ArrayVec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.verbs.remaining_capacity() < GROUP_MAX
+    }
+}
+
 impl Turn<'_> {
     /// Runs what `input` holds: how many of its bytes are done with, and how the turn ended.
     pub fn run(&mut self, input: &[u8], output: &mut Vec<u8>) -> (usize, TurnEnd) {
@@ -106,20 +132,37 @@ impl Turn<'_> {
         let Some(mut dialect) = self.choose_dialect(input, &mut at) else {
             return (at, TurnEnd::NeedsInput(1));
         };
-        let mut started = Instant::now();
+        let mut pass = Pass::begin();
+        let (done, end) = self.run_from(input, at, &mut dialect, &mut pass, output);
+        self.observe(&mut pass, dialect);
+        (done, end)
+    }
+
+    fn run_from(
+        &mut self,
+        input: &[u8],
+        mut at: usize,
+        dialect: &mut Dialect,
+        pass: &mut Pass,
+        output: &mut Vec<u8>,
+    ) -> (usize, TurnEnd) {
+        let mut group = Group::default();
         loop {
-            if let Err(end) = self.skip(input, &mut at, dialect, output) {
+            if let Err(end) = self.skip(input, &mut at, *dialect, output) {
                 return (at, end);
             }
             if output.len() > OUTPUT_SOFT_MAX {
                 return (at, TurnEnd::OutputFull);
             }
+            if pass.is_full() {
+                self.observe(pass, *dialect);
+            }
             let begin = at;
-            let (group, barrier) = self.gather(input, &mut at, dialect);
-            let now = self.node().clock.at(started);
+            let barrier = self.gather(input, &mut at, *dialect, &mut group);
+            let now = self.node().clock.at(pass.began);
             if !group.commands.is_empty() {
-                let done = self.run_group(&group, dialect, now, output);
-                self.observe(&group.verbs[..done], &mut started, now, dialect);
+                let done = self.run_group(&group, *dialect, now, output);
+                pass.verbs.extend(group.verbs[..done].iter().copied());
                 if done < group.commands.len() {
                     let at = if done == 0 { begin } else { group.ends[done - 1] };
                     return (at, TurnEnd::OutputFull);
@@ -133,21 +176,22 @@ impl Turn<'_> {
                 }
                 Barrier::One(parsed) => {
                     at += parsed.length;
-                    let verb = parsed.verb;
-                    let go_on = self.run_single(parsed, dialect, now, output);
-                    self.observe(verb.as_slice(), &mut started, now, dialect);
+                    self.observe(pass, *dialect);
+                    pass.verbs.extend(parsed.verb);
+                    let go_on = self.run_single(parsed, *dialect, now, output);
+                    self.observe(pass, *dialect);
                     if !go_on {
                         return (at, TurnEnd::Close);
                     }
-                    dialect = self.state.dialect.unwrap_or(dialect);
+                    *dialect = self.state.dialect.unwrap_or(*dialect);
                 }
                 Barrier::Oversize(fault, bytes, skip) => {
                     at += bytes;
                     self.state.skip = Some(skip);
-                    self.refuse(&fault, dialect, output);
+                    self.refuse(&fault, *dialect, output);
                 }
                 Barrier::Broken(fault) => {
-                    self.refuse(&fault, dialect, output);
+                    self.refuse(&fault, *dialect, output);
                     return (input.len(), TurnEnd::Close);
                 }
             }
@@ -198,13 +242,15 @@ impl Turn<'_> {
         }
     }
 
+    /// Reads commands on keys into `group` until it is full or something else comes.
     fn gather<'a>(
         &mut self,
         input: &'a [u8],
         at: &mut usize,
         dialect: Dialect,
-    ) -> (Group<'a>, Barrier<'a>) {
-        let mut group = Group::default();
+        group: &mut Group<'a>,
+    ) -> Barrier<'a> {
+        group.clear();
         let most = if self.state.replies == Replies::On { GROUP_MAX } else { 1 };
         while group.commands.len() < most {
             let limits = Limits {
@@ -212,12 +258,12 @@ impl Turn<'_> {
                 scanned: std::mem::take(&mut self.state.scanned),
             };
             match dialect.next(&input[*at..], limits) {
-                Step::Incomplete(bytes) => return (group, Barrier::NeedsInput(bytes)),
+                Step::Incomplete(bytes) => return Barrier::NeedsInput(bytes),
                 Step::Blank(bytes) => *at += bytes,
                 Step::Oversize(fault, bytes, skip) => {
-                    return (group, Barrier::Oversize(fault, bytes, skip));
+                    return Barrier::Oversize(fault, bytes, skip);
                 }
-                Step::Broken(fault) => return (group, Barrier::Broken(fault)),
+                Step::Broken(fault) => return Barrier::Broken(fault),
                 Step::Command(Parsed {
                     verb: Some(verb),
                     command: Ok(Command::Key(command)),
@@ -228,10 +274,10 @@ impl Turn<'_> {
                     group.verbs.push(verb);
                     group.ends.push(*at);
                 }
-                Step::Command(parsed) => return (group, Barrier::One(parsed)),
+                Step::Command(parsed) => return Barrier::One(parsed),
             }
         }
-        (group, Barrier::None)
+        Barrier::None
     }
 
     /// Runs a group: how many of its commands were answered.
@@ -331,19 +377,22 @@ impl Turn<'_> {
         })
     }
 
-    /// Counts what commands took, and logs the slow ones.
-    fn observe(&self, verbs: &[Verb], started: &mut Instant, now: Timestamp, dialect: Dialect) {
+    /// Counts what the commands of a pass took, logs slow ones, and begins the next pass.
+    fn observe(&self, pass: &mut Pass, dialect: Dialect) {
+        if pass.verbs.is_empty() {
+            return;
+        }
         let finished = Instant::now();
-        let elapsed = finished.duration_since(*started);
-        *started = finished;
-        let bucket = LatencyBucket::of(elapsed);
-        let stats = self.stats();
-        verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
-        self.state.client.note(verbs.last().copied(), dialect, now);
+        let elapsed = finished.duration_since(pass.began);
+        let (stats, bucket) = (self.stats(), LatencyBucket::of(elapsed));
+        pass.verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
+        self.state.client.note(pass.verbs.last().copied(), dialect, self.node().clock.at(finished));
         if self.node().config.slow_command.is_some_and(|slow| elapsed >= slow) {
-            self.node().stats.events.slow_commands.bump_by(verbs.len() as u64);
-            let commands: Vec<_> = verbs.iter().map(|verb| verb.spec().name).collect();
+            self.node().stats.events.slow_commands.bump_by(pass.verbs.len() as u64);
+            let commands: Vec<_> = pass.verbs.iter().map(|verb| verb.spec().name).collect();
             tracing::warn!(client = %self.state.client.address, ?commands, ?elapsed, "slow commands");
         }
+        pass.verbs.clear();
+        pass.began = finished;
     }
 }
