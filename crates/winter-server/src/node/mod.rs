@@ -8,6 +8,7 @@ pub mod memory;
 mod run_keys;
 mod run_table;
 pub mod shards;
+pub mod survey;
 pub mod table;
 
 use winter_core::store::Seed;
@@ -22,6 +23,7 @@ use shards::Shards;
 
 pub(crate) use run_keys::GROUP_MAX;
 pub use run_keys::{GroupEnd, KeyRun, TableCache};
+pub use survey::Survey;
 pub use table::Table;
 
 /// One node's state.

@@ -22,10 +22,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use winter_core::command::Verb;
 
 use crate::net::Stream;
 use crate::node::TableCache;
 use crate::server::Shared;
+use crate::stats::End;
 use turn::{State, Turn, TurnEnd};
 
 /// What a thread reads at once, in bytes.
@@ -69,6 +71,8 @@ pub struct Session {
     input_needed: usize,
     /// Whether a command was done with since the request timer was looked at.
     progressed: bool,
+    /// Whether a command or its bytes ended the session.
+    closed_by_turn: bool,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
     counted_bytes: usize,
@@ -113,6 +117,7 @@ impl Session {
             input: Vec::new(),
             input_needed: 1,
             progressed: false,
+            closed_by_turn: false,
             output: Vec::new(),
             counted_bytes: 0,
         }
@@ -122,7 +127,10 @@ impl Session {
     pub async fn run(mut self) {
         let client = self.state.client.address;
         match self.serve().await {
-            Ok(()) => self.close().await,
+            Ok(()) => {
+                self.shared.node.stats.count_end(self.good_end());
+                self.close().await;
+            }
             Err(ended) => {
                 self.count_end(&ended);
                 tracing::debug!(%client, reason = %ended, "a session ended");
@@ -131,12 +139,24 @@ impl Session {
     }
 
     fn count_end(&self, ended: &Ended) {
-        let events = &self.shared.node.stats.events;
-        match ended {
-            Ended::SlowReader | Ended::TooMuchOutput => events.slow_readers.bump(),
-            Ended::RequestTimeout => events.request_timeouts.bump(),
-            Ended::NoMemory => events.memory_rejections.bump(),
-            Ended::Broken(_) => {}
+        self.shared.node.stats.count_end(match ended {
+            Ended::SlowReader => End::SlowReader,
+            Ended::TooMuchOutput => End::OutputLimit,
+            Ended::RequestTimeout => End::RequestTimeout,
+            Ended::NoMemory => End::Memory,
+            Ended::Broken(_) => End::Broken,
+        });
+    }
+
+    /// Why the session ended when nothing went wrong with the connection.
+    fn good_end(&self) -> End {
+        if self.closed_by_turn {
+            let has_quit = self.state.client.last_verb() == Some(Verb::Quit);
+            if has_quit { End::Quit } else { End::Protocol }
+        } else if self.shared.drain.is_cancelled() {
+            End::Drain
+        } else {
+            End::Client
         }
     }
 
@@ -162,7 +182,10 @@ impl Session {
             loop {
                 self.flush().await?;
                 match end {
-                    TurnEnd::Close => return Ok(()),
+                    TurnEnd::Close => {
+                        self.closed_by_turn = true;
+                        return Ok(());
+                    }
                     TurnEnd::NeedsInput(bytes) => {
                         self.input_needed = bytes;
                         break;
@@ -366,7 +389,7 @@ impl Drop for Session {
         self.shared.node.memory.count_buffers(self.counted_bytes, 0);
         self.shared.clients.close(self.state.client.id);
         if std::thread::panicking() {
-            self.shared.node.stats.events.session_panics.bump();
+            self.shared.node.stats.count_end(End::Panic);
         }
     }
 }
