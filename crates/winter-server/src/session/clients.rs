@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use winter_core::command::Verb;
 use winter_core::command::table::SPECS;
+use winter_core::command::Verb;
 use winter_core::protocol::Dialect;
 use winter_core::time::Timestamp;
 
@@ -129,22 +129,25 @@ impl Client {
         SPECS.get(number).map(|spec| spec.verb)
     }
 
-    /// The connection on one line, in the form that Redis's tools read.
+    /// The connection on one line, with the fields of Redis's own list, in their
+    /// order: client libraries read them by name and fail where one is missing.
+    /// What has no meaning here says what Redis says of a client that has none.
     #[must_use]
     pub fn describe(&self, now: Timestamp) -> String {
         let told = self.told.lock().clone();
         let seconds = |since: u64| now.as_millis().saturating_sub(since) / 1_000;
-        let verb = usize::from(self.last_verb.load(Ordering::Relaxed));
-        let command = SPECS
-            .get(verb)
-            .map_or_else(|| "NULL".to_owned(), winter_core::command::Spec::lower_name);
+        let command =
+            self.last_verb().map_or_else(|| "NULL".to_owned(), |verb| verb.spec().lower_name());
         let resp = match self.dialect.load(Ordering::Relaxed) {
             1 => "2",
             2 => "3",
             _ => "line",
         };
         format!(
-            "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 cmd={command} user=default lib-name={} lib-ver={} resp={resp}",
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 \
+             multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 \
+             omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={resp} \
+             lib-name={} lib-ver={}",
             self.id,
             self.address,
             self.local_address,

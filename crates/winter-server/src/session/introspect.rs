@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use winter_core::command::Spec;
+use winter_core::command::parse::number;
 use winter_core::command::table::{self, Effect, SPECS};
+use winter_core::command::{Spec, Verb};
 use winter_core::fault::{Fault, echo};
 use winter_core::reply::{Reply, Value};
 
+use super::clients::Client;
 use super::server_commands::ServerContext;
 use super::turn::Replies;
 use crate::server::Shared;
@@ -22,6 +24,8 @@ pub(super) fn client(cx: &mut ServerContext<'_>, words: &[&[u8]]) -> Reply<'stat
 
 fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option<Reply<'static>> {
     let client = &cx.state.client;
+    // A client that asks about itself is told of this command, not of the last one.
+    client.note(Some(Verb::Client), cx.dialect, cx.now);
     Some(match (word, rest) {
         (b"ID", []) => Reply::Integer(client.id),
         (b"GETNAME", []) => match client.name() {
@@ -37,11 +41,12 @@ fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option
         },
         (b"SETINFO", [attribute, value]) => set_info(cx, attribute, value),
         (b"INFO", []) => Reply::Resp(Value::Verbatim(client.describe(cx.now) + "\n")),
-        (b"LIST", _) => {
-            let list: String =
-                cx.shared.clients.all().iter().map(|c| c.describe(cx.now) + "\n").collect();
-            Reply::Resp(Value::Verbatim(list))
-        }
+        (b"LIST", filters) => match chosen_clients(cx, filters) {
+            Ok(clients) => Reply::Resp(Value::Verbatim(
+                clients.iter().map(|client| client.describe(cx.now) + "\n").collect(),
+            )),
+            Err(fault) => fault.into(),
+        },
         (b"NO-EVICT" | b"NO-TOUCH", [on_off]) => match on_off.to_ascii_uppercase().as_slice() {
             b"ON" | b"OFF" => Reply::Word("OK"),
             _ => Fault::usage("syntax error; usage: CLIENT NO-EVICT|NO-TOUCH ON|OFF").into(),
@@ -51,7 +56,7 @@ fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option
             [
                 "ID",
                 "INFO",
-                "LIST",
+                "LIST [TYPE type | ID id ...]",
                 "GETNAME",
                 "SETNAME name",
                 "SETINFO LIB-NAME|LIB-VER text",
@@ -64,6 +69,26 @@ fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option
         ),
         _ => return None,
     })
+}
+
+/// The clients that `CLIENT LIST` is asked for: all, those of a type, or those of some numbers.
+fn chosen_clients(cx: &ServerContext<'_>, filters: &[&[u8]]) -> Result<Vec<Arc<Client>>, Fault> {
+    let mut clients = cx.shared.clients.all();
+    let Some((filter, values)) = filters.split_first() else { return Ok(clients) };
+    match (filter.to_ascii_uppercase().as_slice(), values) {
+        (b"TYPE", [kind]) => match kind.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(clients),
+            b"master" | b"primary" | b"replica" | b"slave" | b"pubsub" => Ok(Vec::new()),
+            _ => Err(Fault::usage(format!("Unknown client type '{}'", echo(kind)))),
+        },
+        (b"ID", [_, ..]) => {
+            let ids: Option<Vec<u64>> = values.iter().map(|id| number(id)).collect();
+            let ids = ids.ok_or_else(|| Fault::usage("Invalid client ID"))?;
+            clients.retain(|client| ids.contains(&client.id));
+            Ok(clients)
+        }
+        _ => Err(Fault::usage("syntax error; usage: CLIENT LIST [TYPE type | ID id ...]")),
+    }
 }
 
 fn reply_mode(cx: &mut ServerContext<'_>, mode: &[u8]) -> Reply<'static> {

@@ -189,11 +189,11 @@ impl Turn<'_> {
                     self.observe(pass, *dialect);
                     pass.verbs.extend(parsed.verb);
                     let go_on = self.run_single(parsed, *dialect, now, output);
+                    *dialect = self.state.dialect.unwrap_or(*dialect);
                     self.observe(pass, *dialect);
                     if !go_on {
                         return (at, TurnEnd::Close);
                     }
-                    *dialect = self.state.dialect.unwrap_or(*dialect);
                 }
                 Barrier::Oversize(fault, bytes, skip) => {
                     at += bytes;
