@@ -149,7 +149,7 @@ fn a_scan_shows_what_stands_while_the_table_grows_and_shrinks() {
     let mut partition = Partition::new(seed, 0);
     let put = KeyOp::Put(Write { data: b"x", ttl: None });
     let key_of = |name: &str, n: u32| format!("{name}{n}").into_bytes();
-    let mut apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
+    let apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
         partition.apply(now, &table, HashedKey::new(seed, key), op);
     };
     let standing: BTreeSet<Vec<u8>> = (0..5_000).map(|n| key_of("stands", n)).collect();
