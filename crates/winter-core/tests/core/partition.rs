@@ -132,8 +132,9 @@ fn a_scan_in_steps_of_one_loses_no_key() {
         partition.apply(now, &table, key, &put);
     }
     assert!(tags.len() < keys.len(), "no two keys have the same tag: take more of them");
-    let (mut seen, mut from) = (Vec::new(), Some(Tag::of(0)));
+    let (mut seen, mut from, mut steps) = (Vec::new(), Some(Tag::of(0)), 0..=keys.len());
     while let Some(tag) = from {
+        assert!(steps.next().is_some(), "a scan goes on");
         from = partition.scan(now, &table, tag, b"", 1, &mut seen).0;
     }
     assert_eq!(seen.len(), keys.len(), "each key is shown once");

@@ -122,6 +122,13 @@ impl Client {
         self.dialect.store(dialect as u8, Ordering::Relaxed);
     }
 
+    /// What the client last asked for.
+    #[must_use]
+    pub fn last_verb(&self) -> Option<Verb> {
+        let number = usize::from(self.last_verb.load(Ordering::Relaxed));
+        SPECS.get(number).map(|spec| spec.verb)
+    }
+
     /// The connection on one line, in the form that Redis's tools read.
     #[must_use]
     pub fn describe(&self, now: Timestamp) -> String {
