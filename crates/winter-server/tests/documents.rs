@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use winter_core::command::table::SPECS;
 use winter_server::config::settings_markdown;
+use winter_server::metrics::metrics_markdown;
 
 /// The variable that `cargo xtask fix` sets: write the tables instead of comparing them.
 const WRITE: &str = "UPDATE_DOCUMENTS";
@@ -48,9 +49,11 @@ fn protocol_lists_every_command() {
     says("docs/protocol.md", "commands", &table);
 }
 
+/// One test, for both tables stand in one file.
 #[test]
-fn operations_lists_every_setting() {
+fn operations_lists_every_setting_and_every_metric() {
     says("docs/operations.md", "settings", &settings_markdown());
+    says("docs/operations.md", "metrics", &metrics_markdown());
 }
 
 #[test]
