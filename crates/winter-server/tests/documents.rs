@@ -56,6 +56,27 @@ fn operations_lists_every_setting_and_every_metric() {
     says("docs/operations.md", "metrics", &metrics_markdown());
 }
 
+/// Every word of `text` that begins as a metric does, a histogram's ending taken off.
+fn metrics_in(text: &str) -> Vec<&str> {
+    text.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+        .filter(|word| word.starts_with("winter_"))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+        .collect()
+}
+
+#[test]
+fn dashboard_and_alarms_name_metrics_that_exist() {
+    let table = metrics_markdown();
+    for path in ["docs/operations.md", "deploy/grafana/winter.json"] {
+        let text = std::fs::read_to_string(document(path)).expect("the file is there");
+        let named = metrics_in(&text);
+        assert!(named.len() > 10, "{path} names {named:?}");
+        let unknown: Vec<_> =
+            named.iter().filter(|name| !table.contains(&format!("| `{name}` |"))).collect();
+        assert!(unknown.is_empty(), "{path} names metrics that are not there: {unknown:?}");
+    }
+}
+
 #[test]
 fn a_table_is_put_between_its_markers_and_nowhere_else() {
     let text = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb\n";
