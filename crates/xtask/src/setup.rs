@@ -4,8 +4,6 @@
 //! only what is missing. Elsewhere what is missing is named, with the way to get
 //! it. Nothing starts a service: a package that would is unpacked, not installed.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use crate::gate::Gate;
@@ -85,38 +83,9 @@ fn apt(gate: &Gate, arguments: &[&str]) -> Command {
     command
 }
 
-/// Prometheus's own check of metrics. Its package would start a server, so the
-/// program is taken out of it.
+/// Prometheus's own check of metrics.
 fn promtool(gate: &Gate) -> Outcome {
-    let tool = gate.tools().join("bin/promtool");
-    if tool.is_file() || is_on_path("promtool") {
-        return Ok(());
-    }
-    let folder = gate.tools().join("prometheus");
-    if !is_on_path("apt-get") {
-        return Err("promtool is missing: it is part of Prometheus".to_owned());
-    }
-    let unpack = || -> std::io::Result<()> {
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        fs::create_dir_all(gate.tools().join("bin"))
-    };
-    unpack().map_err(|error| format!("{}: {error}", folder.display()))?;
-    let download = || run(apt(gate, &["download", "prometheus"]).current_dir(&folder));
-    if download().is_err() {
-        run(&mut apt(gate, &["update"]))?;
-        download()?;
-    }
-    let archive = first_file(&folder).ok_or("apt-get downloaded nothing")?;
-    run(gate.command("dpkg", &["-x", &archive, "."]).current_dir(&folder))?;
-    fs::rename(folder.join("usr/bin/promtool"), &tool)
-        .and_then(|()| fs::remove_dir_all(&folder))
-        .map_err(|error| format!("{}: {error}", tool.display()))
-}
-
-fn first_file(folder: &Path) -> Option<String> {
-    let entry = fs::read_dir(folder).ok()?.next()?.ok()?;
-    entry.file_name().into_string().ok()
+    run(&mut gate.command("sh", &["crates/winter/tests/tools.sh"]))
 }
 
 fn cargo_tools(gate: &Gate) -> Outcome {

@@ -22,7 +22,7 @@ fn play(name: &str) -> (usize, usize) {
     let server = crate::winter().start();
     let lines = blocks(&document);
     for (line, block) in &lines {
-        println!("{name}:{line}");
+        eprintln!("{name}:{line}");
         play_block(server.connect(), block);
     }
     let mut versions = BTreeMap::new();
