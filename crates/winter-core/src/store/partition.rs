@@ -281,7 +281,17 @@ impl Partition {
     /// What each table holds here, by the table's slot and identity: a slot is
     /// used again after a drop, and whoever knows the tables may be behind.
     pub fn all_holdings(&self) -> impl Iterator<Item = ((u32, TableId), Holdings)> {
-        (0u32..).zip(&self.slices).filter_map(|(slot, slice)| {
+        self.holdings_from(0, u32::MAX)
+    }
+
+    /// What the tables in `count` slots from `first` on hold here.
+    pub fn holdings_from(
+        &self,
+        first: u32,
+        count: u32,
+    ) -> impl Iterator<Item = ((u32, TableId), Holdings)> {
+        let slices = self.slices.get(first as usize..).unwrap_or_default();
+        (first..).zip(slices.iter().take(count as usize)).filter_map(|(slot, slice)| {
             let slice = slice.as_deref()?;
             Some(((slot, slice.table()), holdings_of(slice)))
         })

@@ -38,7 +38,7 @@ const HEADERS_MAX: usize = 64;
 /// How long a request's headers may take to arrive.
 const HEADERS_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a connection may live.
-const LIFE_MAX: Duration = Duration::from_secs(20);
+const LIFE_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may live when others wait for its place.
 const CROWDED_LIFE_MAX: Duration = Duration::from_secs(1);
 /// How long the client may take to read its answer and close.
@@ -129,7 +129,7 @@ async fn connection<F>(stream: Stream, respond: impl Respond<F>) -> bool
 where
     F: Future<Output = Page> + Send + 'static,
 {
-    if net::tune(&stream).is_err() {
+    if net::tune_http(&stream).is_err() {
         return false;
     }
     let service = service_fn(move |request: Request<Incoming>| {
@@ -152,7 +152,11 @@ where
             tracing::debug!(%error, "a connection to HTTP failed");
             error.is_timeout()
         }
-        Err(_) => return true,
+        Err(_) => {
+            // It has broken already, or lets go of its bytes now.
+            let _ = net::abandon(connection.into_parts().io.inner());
+            return true;
+        }
     };
     // Best effort: what the client has sent in vain must not cost it its answer.
     let _ = timeout(LINGER_MAX, linger(connection.into_parts().io.into_inner())).await;

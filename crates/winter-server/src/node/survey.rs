@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
 use winter_core::store::TableId;
 use winter_core::store::partition::Holdings;
 use winter_core::store::slice::Reclaimed;
 
 use super::table::Tally;
 use super::{Node, Table};
+
+/// Slots that are looked at under one lock: a quarter of a millisecond's work.
+const SLOTS_AT_ONCE: u32 = 1_024;
 
 /// All tables at about one time: partitions are asked one after the other.
 #[derive(Debug)]
@@ -21,7 +25,8 @@ pub struct Survey {
 }
 
 impl Node {
-    /// Asks every partition what it holds, each once.
+    /// Asks every partition what it holds: under one lock, or under several short
+    /// ones where there are so many tables that commands would wait for it.
     #[must_use]
     pub fn survey(&self) -> Survey {
         let (tables, gone) = self.catalog.all_and_gone();
@@ -30,13 +35,24 @@ impl Node {
         let places = places(&tables);
         let mut reclaimed = Reclaimed::default();
         for shard in self.shards.iter() {
-            let partition = shard.lock();
-            reclaimed += partition.reclaimed();
-            for ((slot, id), held) in partition.all_holdings() {
-                if let Some(&Some((known, place))) = places.get(slot as usize)
-                    && known == id
-                {
-                    tables[place].1 += held;
+            let mut first = 0;
+            loop {
+                let partition = shard.lock();
+                if first == 0 {
+                    reclaimed += partition.reclaimed();
+                }
+                for ((slot, id), held) in partition.holdings_from(first, SLOTS_AT_ONCE) {
+                    if let Some(&Some((known, place))) = places.get(slot as usize)
+                        && known == id
+                    {
+                        tables[place].1 += held;
+                    }
+                }
+                // Whoever waits is next, so that it waits for no more than this.
+                MutexGuard::unlock_fair(partition);
+                first += SLOTS_AT_ONCE;
+                if first as usize >= places.len() {
+                    break;
                 }
             }
         }
@@ -58,10 +74,11 @@ fn places(tables: &[(Arc<Table>, Holdings)]) -> Vec<Option<(TableId, usize)>> {
 mod tests {
     use winter_core::command::{KeyCommand, KeyOp, TableCommand, TableOptions, Write};
     use winter_core::protocol::Dialect;
-    use winter_core::store::Seed;
+    use winter_core::store::{HashedKey, Seed};
 
     use super::*;
     use crate::config::Config;
+    use crate::node::shards::Shards;
     use crate::node::{KeyRun, TableCache};
 
     fn put(node: &Node, table: &str, key: &str) {
@@ -70,6 +87,21 @@ mod tests {
         let (now, dialect) = (node.clock.now(), Dialect::Line);
         let run = KeyRun { node, worker: 0, now, dialect, output_soft_max: 1 << 20 };
         run.run(&mut TableCache::default(), &commands, &mut Vec::new(), |_| {});
+    }
+
+    #[test]
+    fn tables_are_found_wherever_their_slots_are() {
+        let node = Node::new(Config::default(), Seed(1, 2));
+        let tables = 2 * SLOTS_AT_ONCE + 1;
+        for table in 0..tables {
+            let name = table.to_string();
+            node.catalog.create(&name, TableOptions::default()).expect("there is room");
+            put(&node, &name, "a");
+            put(&node, &name, "b");
+        }
+        let survey = node.survey();
+        assert_eq!(survey.tables.len(), tables as usize);
+        assert!(survey.tables.iter().all(|(_, held)| held.entries == 2));
     }
 
     #[test]
@@ -86,6 +118,14 @@ mod tests {
         let new = node.catalog.find("c").expect("it was made");
         assert_eq!(late.core.slot, new.core.slot);
         put(&node, "c", "k");
+        // Late writes of the dropped table, as of a thread that is behind.
+        let kept = Shards::number_of(new.core.hash, b"k");
+        for number in (0..100).filter(|&number| number != kept) {
+            let key = HashedKey { key: b"late", hash: node.seed.hash(b"late") };
+            let op = KeyOp::Put(Write { data: b"data", ttl: None });
+            let mut partition = node.shards.shard(number).lock();
+            let _ = partition.apply(node.clock.now(), &late.core, key, &op);
+        }
         let survey = node.survey();
         let entries: Vec<_> = survey
             .tables
