@@ -17,6 +17,8 @@ RUN case "$BUILD_ENV" in prod|dev) ;; *) \
       echo "BUILD_ENV is '$BUILD_ENV', and it takes prod or dev" >&2; exit 64 ;; esac
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+# The allocator's settings are compiled in from there.
+COPY .cargo .cargo
 COPY crates crates
 RUN case "$BUILD_ENV" in prod) profile=release folder=release ;; dev) profile=dev folder=debug ;; esac \
  && cargo build --locked --package winter --bin winter --profile "$profile" --target-dir /build \

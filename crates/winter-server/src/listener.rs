@@ -10,6 +10,7 @@ use crate::net::{self, Listener, Stream};
 use crate::server::Shared;
 use crate::session::Session;
 use crate::session::turn::State;
+use crate::stats::End;
 
 /// How long to wait when the system has no file descriptor to give.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -37,6 +38,7 @@ pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>, workers: Arc<[Han
                 shared.node.stats.events.connections_accepted.bump();
                 next_worker = (next_worker + 1) % workers.len();
                 if let Err(error) = hand_over(stream, &shared, &workers[next_worker], next_worker) {
+                    shared.node.stats.count_end(End::Broken);
                     tracing::debug!(%error, "a connection broke before it began");
                 }
             }
@@ -68,6 +70,7 @@ fn hand_over(
             }
             Err(error) => {
                 shared.clients.close(id);
+                shared.node.stats.count_end(End::Broken);
                 tracing::warn!(%error, "a connection could not be taken over");
             }
         }

@@ -9,6 +9,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 pub use tokio::net::TcpListener as Listener;
 pub use tokio::net::TcpStream as Stream;
 
+/// What the kernel may hold of an answer of HTTP: the rest waits here, where all
+/// who read slowly share it.
+const HTTP_SEND_BUFFER_BYTES: usize = 32 << 10;
 const BACKLOG: i32 = 1_024;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long data may stay unacknowledged before the kernel gives the peer up.
@@ -44,4 +47,21 @@ pub fn tune(stream: &Stream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
+}
+
+/// Sets what a connection to HTTP needs beyond that.
+///
+/// # Errors
+/// Those of the system, when the connection broke already.
+pub fn tune_http(stream: &Stream) -> io::Result<()> {
+    tune(stream)?;
+    SockRef::from(stream).set_send_buffer_size(HTTP_SEND_BUFFER_BYTES)
+}
+
+/// Lets go at once of what was sent and not taken when the connection is closed.
+///
+/// # Errors
+/// Those of the system, when the connection broke already.
+pub fn abandon(stream: &Stream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }

@@ -1,5 +1,10 @@
 //! What the system says of this process.
 
+use std::time::Duration;
+
+/// The kernel counts in hundredths of a second towards programs, whatever its own clock.
+const MILLIS_PER_TICK: u64 = 10;
+
 /// Bytes of memory that are resident, where the system tells.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
@@ -12,6 +17,22 @@ pub fn resident_bytes() -> Option<u64> {
 #[must_use]
 pub fn open_files() -> Option<u64> {
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as u64)
+}
+
+/// How many file descriptors may be open, where the system tells.
+#[must_use]
+pub fn open_files_limit() -> Option<u64> {
+    rlimit::Resource::NOFILE.get_soft().ok()
+}
+
+/// Processor time that the process has used, where the system tells.
+#[must_use]
+pub fn cpu_time() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, which comes second, may hold spaces and parentheses.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis((ticks()? + ticks()?) * MILLIS_PER_TICK))
 }
 
 /// Lets the process have at least `wanted` files open, as far as the system

@@ -1,6 +1,6 @@
 //! A running node: threads, listeners, and its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,9 @@ use crate::supervisor::supervise;
 use crate::{http, listener, maintenance, process};
 
 /// Files that are kept from clients: HTTP, logs, the runtimes' own.
-const RESERVED_FILES: u64 = 64;
+const RESERVED_FILES: u64 = 64 + http::CONNECTIONS_MAX as u64;
+/// How long HTTP may take to answer its last requests.
+const HTTP_END_MAX: Duration = Duration::from_secs(1);
 
 /// What all threads of a node share.
 #[derive(Debug)]
@@ -37,27 +39,56 @@ pub struct Shared {
     pub health: Health,
 }
 
-/// What keeps a node from being ready: names of work that keeps failing.
-#[derive(Debug, Default)]
-pub struct Health {
-    failing: Mutex<BTreeSet<&'static str>>,
-}
-
-impl Health {
-    /// Notes whether `work` is well.
-    pub fn set(&self, work: &'static str, is_well: bool) {
-        let mut failing = self.failing.lock();
-        if is_well {
-            failing.remove(work);
-        } else {
-            failing.insert(work);
+impl Shared {
+    /// What all threads of a new node share, whose clients connect to `address`.
+    #[must_use]
+    pub fn new(node: Node, address: SocketAddr) -> Self {
+        Self {
+            node: Arc::new(node),
+            clients: Clients::default(),
+            address,
+            drain: CancellationToken::new(),
+            health: Health::default(),
         }
     }
 
-    /// What keeps failing.
+    /// Why the node is not ready, if it is not.
     #[must_use]
-    pub fn failing(&self) -> Vec<&'static str> {
-        self.failing.lock().iter().copied().collect()
+    pub fn unready(&self) -> Option<String> {
+        if self.drain.is_cancelled() {
+            return Some("draining".to_owned());
+        }
+        let work = self.health.all();
+        let failing: Vec<_> = work.iter().filter(|(_, w)| w.is_failing).map(|w| w.0).collect();
+        (!failing.is_empty()).then(|| format!("failing: {}", failing.join(", ")))
+    }
+}
+
+/// How background work is, by its name.
+#[derive(Debug, Default)]
+pub struct Health {
+    work: Mutex<BTreeMap<&'static str, Work>>,
+}
+
+/// How one piece of background work is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Whether it keeps failing, so that the node is not ready.
+    pub is_failing: bool,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+impl Health {
+    /// Changes what is known of the work called `name`.
+    pub fn note(&self, name: &'static str, change: impl FnOnce(&mut Work)) {
+        change(self.work.lock().entry(name).or_default());
+    }
+
+    /// All background work, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<(&'static str, Work)> {
+        self.work.lock().iter().map(|(name, work)| (*name, *work)).collect()
     }
 }
 
@@ -84,8 +115,16 @@ pub enum StartError {
 pub struct Server {
     shared: Arc<Shared>,
     http_address: Option<SocketAddr>,
+    http: Option<Http>,
     control: Option<Runtime>,
     workers: Vec<Worker>,
+}
+
+/// HTTP, which goes on until clients are gone.
+#[derive(Debug)]
+struct Http {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
 }
 
 /// A thread that serves clients on a runtime of its own.
@@ -116,13 +155,7 @@ impl Server {
             .http_port
             .map(|port| bind(SocketAddr::new(config.bind, port), "WINTER_HTTP_PORT"))
             .transpose()?;
-        let shared = Arc::new(Shared {
-            address: clients.local_addr()?,
-            node: Arc::new(Node::new(config, seed)),
-            clients: Clients::default(),
-            drain: CancellationToken::new(),
-            health: Health::default(),
-        });
+        let shared = Arc::new(Shared::new(Node::new(config, seed), clients.local_addr()?));
         let workers: Vec<_> = (0..shared.node.config.threads)
             .map(|number| Worker::start(&format!("winter-{number}")))
             .collect::<io::Result<_>>()?;
@@ -132,13 +165,13 @@ impl Server {
             .enable_all()
             .build()?;
         let http_address = http.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let server = Self { shared, http_address, control: Some(control), workers };
+        let mut server = Self { shared, http_address, http: None, control: Some(control), workers };
         server.start_control(clients, http)?;
         Ok(server)
     }
 
     fn start_control(
-        &self,
+        &mut self,
         clients: std::net::TcpListener,
         http: Option<std::net::TcpListener>,
     ) -> io::Result<()> {
@@ -147,17 +180,22 @@ impl Server {
         let listener = Arc::new(Listener::from_std(clients)?);
         let handles: Arc<[Handle]> = self.workers.iter().map(|w| w.handle.clone()).collect();
         let shared = &self.shared;
-        control.spawn(supervise("listener", Arc::clone(shared), {
+        control.spawn(supervise("listener", Arc::clone(shared), shared.drain.clone(), {
             let shared = Arc::clone(shared);
             move || listener::run(Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&handles))
         }));
-        control.spawn(supervise("maintenance", Arc::clone(shared), {
+        control.spawn(supervise("maintenance", Arc::clone(shared), shared.drain.clone(), {
             let node = Arc::clone(&shared.node);
             move || maintenance::run(Arc::clone(&node))
         }));
         if let Some(http) = http {
-            let listener = Listener::from_std(http)?;
-            control.spawn(http::serve(listener, Arc::clone(shared)));
+            let (listener, stop) = (Arc::new(Listener::from_std(http)?), CancellationToken::new());
+            let site = Arc::new(http::Site::new(Arc::clone(shared)));
+            let task = control.spawn(supervise("http", Arc::clone(shared), stop.clone(), {
+                let stop = stop.clone();
+                move || http::serve(Arc::clone(&listener), Arc::clone(&site), stop.clone())
+            }));
+            self.http = Some(Http { stop, task });
         }
         tracing::info!(
             address = %shared.address,
@@ -207,6 +245,13 @@ impl Server {
             worker.stop();
         }
         if let Some(control) = self.control.take() {
+            if let Some(Http { stop, task }) = self.http.take() {
+                stop.cancel();
+                let end = async { tokio::time::timeout(HTTP_END_MAX, task).await };
+                if control.block_on(end).is_err() {
+                    tracing::debug!("HTTP did not end in time");
+                }
+            }
             control.shutdown_timeout(Duration::from_millis(100));
         }
         tracing::info!(cut_off, "winter has stopped");

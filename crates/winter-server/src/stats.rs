@@ -65,6 +65,12 @@ impl Outcome {
         }
     }
 
+    /// What went wrong, if something did.
+    #[must_use]
+    pub fn fault(self) -> Option<Kind> {
+        usize::from(self.0).checked_sub(3).map(|n| Kind::ALL[n])
+    }
+
     /// Every outcome.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..OUTCOMES).map(|n| Self(u8::try_from(n).expect("few outcomes")))
@@ -178,26 +184,84 @@ events! {
     connections_refused,
     /// Errors of `accept` itself, such as too few file descriptors.
     accept_errors,
-    /// Sessions that ended because of bytes that cannot be read.
+    /// Errors in bytes that cannot be read.
     protocol_errors,
-    /// Sessions that ended because a command took too long to arrive.
-    request_timeouts,
-    /// Sessions that ended because the client did not read.
-    slow_readers,
-    /// Sessions that ended in a panic, which was caught.
-    session_panics,
     /// Writes refused because the node's memory limit was reached.
     memory_rejections,
     /// Writes refused because of their table's quota.
     quota_rejections,
     /// Commands that took longer than the threshold of the slow log.
     slow_commands,
-    /// Restarts of background work.
-    task_restarts,
     /// Steps of reclaiming.
     reclaim_steps,
     /// Nanoseconds spent on reclaiming.
     reclaim_nanos,
+    /// Requests to HTTP.
+    http_requests,
+    /// Connections to HTTP that were too slow and were dropped.
+    http_dropped,
+    /// Times that metrics were put together.
+    scrapes,
+    /// Nanoseconds spent on that.
+    scrape_nanos,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client closed.
+    Client,
+    /// The client said `QUIT`.
+    Quit,
+    /// The node drained.
+    Drain,
+    /// Bytes came that cannot be read.
+    Protocol,
+    /// A command took too long to arrive.
+    RequestTimeout,
+    /// The client did not read its replies in time.
+    SlowReader,
+    /// The client had more replies unread than it may.
+    OutputLimit,
+    /// All clients' buffers together held too much.
+    Memory,
+    /// The connection broke.
+    Broken,
+    /// A fault of ours, caught.
+    Panic,
+}
+
+impl End {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::Client,
+        Self::Quit,
+        Self::Drain,
+        Self::Protocol,
+        Self::RequestTimeout,
+        Self::SlowReader,
+        Self::OutputLimit,
+        Self::Memory,
+        Self::Broken,
+        Self::Panic,
+    ];
+
+    /// The reason's word in metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Quit => "quit",
+            Self::Drain => "drain",
+            Self::Protocol => "protocol",
+            Self::RequestTimeout => "request_timeout",
+            Self::SlowReader => "slow_reader",
+            Self::OutputLimit => "output_limit",
+            Self::Memory => "memory",
+            Self::Broken => "broken",
+            Self::Panic => "panic",
+        }
+    }
 }
 
 /// All counters.
@@ -206,6 +270,7 @@ pub struct Stats {
     workers: Box<[WorkerStats]>,
     /// Events that any thread counts.
     pub events: Events,
+    ends: [Counter; End::ALL.len()],
 }
 
 impl Stats {
@@ -215,7 +280,18 @@ impl Stats {
         Self {
             workers: (0..threads).map(|_| WorkerStats::default()).collect(),
             events: Events::default(),
+            ends: std::array::from_fn(|_| Counter::default()),
         }
+    }
+
+    /// Counts a session that ended.
+    pub fn count_end(&self, why: End) {
+        self.ends[why as usize].bump();
+    }
+
+    /// How many sessions ended, by reason.
+    pub fn ends(&self) -> impl Iterator<Item = (End, u64)> {
+        End::ALL.into_iter().zip(&self.ends).map(|(end, counter)| (end, counter.read()))
     }
 
     /// The counters of one thread.

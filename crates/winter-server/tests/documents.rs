@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use winter_core::command::table::SPECS;
 use winter_server::config::settings_markdown;
+use winter_server::metrics::metrics_markdown;
 
 /// The variable that `cargo xtask fix` sets: write the tables instead of comparing them.
 const WRITE: &str = "UPDATE_DOCUMENTS";
@@ -48,9 +49,32 @@ fn protocol_lists_every_command() {
     says("docs/protocol.md", "commands", &table);
 }
 
+/// One test, for both tables stand in one file.
 #[test]
-fn operations_lists_every_setting() {
+fn operations_lists_every_setting_and_every_metric() {
     says("docs/operations.md", "settings", &settings_markdown());
+    says("docs/operations.md", "metrics", &metrics_markdown());
+}
+
+/// Every word of `text` that begins as a metric does, a histogram's ending taken off.
+fn metrics_in(text: &str) -> Vec<&str> {
+    text.split(|c: char| !c.is_ascii_lowercase() && c != '_')
+        .filter(|word| word.starts_with("winter_"))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+        .collect()
+}
+
+#[test]
+fn dashboard_and_alarms_name_metrics_that_exist() {
+    let table = metrics_markdown();
+    for path in ["docs/operations.md", "deploy/grafana/winter.json"] {
+        let text = std::fs::read_to_string(document(path)).expect("the file is there");
+        let named = metrics_in(&text);
+        assert!(named.len() > 10, "{path} names {named:?}");
+        let unknown: Vec<_> =
+            named.iter().filter(|name| !table.contains(&format!("| `{name}` |"))).collect();
+        assert!(unknown.is_empty(), "{path} names metrics that are not there: {unknown:?}");
+    }
 }
 
 #[test]

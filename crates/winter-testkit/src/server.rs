@@ -27,6 +27,7 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// Sets an environment variable. Nothing else of the environment is passed on.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a value is written where it is set")]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self

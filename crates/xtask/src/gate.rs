@@ -23,19 +23,9 @@ impl Gate {
         self.root.join(relative)
     }
 
-    /// Where what the gate installs for itself lies; `cargo clean` takes it away.
-    pub(crate) fn tools(&self) -> PathBuf {
-        self.path("target/tools")
-    }
-
-    /// `program` in the workspace, with the gate's own tools on its path.
+    /// `program` in the workspace.
     pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = process::command(program, arguments, &self.root);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let tools = self.tools().join("bin");
-        let paths = std::iter::once(tools).chain(std::env::split_paths(&path));
-        command.env("PATH", std::env::join_paths(paths).expect("no path holds a colon"));
-        command
+        process::command(program, arguments, &self.root)
     }
 
     /// Runs cargo.

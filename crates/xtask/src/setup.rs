@@ -4,8 +4,6 @@
 //! only what is missing. Elsewhere what is missing is named, with the way to get
 //! it. Nothing starts a service: a package that would is unpacked, not installed.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use crate::gate::Gate;
@@ -35,13 +33,9 @@ struct CargoTool {
 const CARGO_TOOLS: &[CargoTool] =
     &[CargoTool { name: "cargo-deny", version: "0.20.2", options: &["--no-default-features"] }];
 
-/// Each file of requirements here is a set of client libraries of its own.
-const PYTHON_CLIENTS: &str = "crates/winter/tests/clients/python";
-const NODE_CLIENTS: &str = "crates/winter/tests/clients/node";
-
 /// Installs what is missing. All of it is tried before anything is reported.
 pub(crate) fn install(gate: &Gate) -> Outcome {
-    let chores = [toolchain, packages, promtool, cargo_tools, python_clients, node_clients];
+    let chores = [toolchain, packages, promtool, cargo_tools, clients];
     let missing: Vec<String> = chores.iter().filter_map(|chore| chore(gate).err()).collect();
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }
@@ -89,38 +83,9 @@ fn apt(gate: &Gate, arguments: &[&str]) -> Command {
     command
 }
 
-/// Prometheus's own check of metrics. Its package would start a server, so the
-/// program is taken out of it.
+/// Prometheus's own check of metrics.
 fn promtool(gate: &Gate) -> Outcome {
-    let tool = gate.tools().join("bin/promtool");
-    if tool.is_file() || is_on_path("promtool") {
-        return Ok(());
-    }
-    let folder = gate.tools().join("prometheus");
-    if !is_on_path("apt-get") {
-        return Err("promtool is missing: it is part of Prometheus".to_owned());
-    }
-    let unpack = || -> std::io::Result<()> {
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        fs::create_dir_all(gate.tools().join("bin"))
-    };
-    unpack().map_err(|error| format!("{}: {error}", folder.display()))?;
-    let download = || run(apt(gate, &["download", "prometheus"]).current_dir(&folder));
-    if download().is_err() {
-        run(&mut apt(gate, &["update"]))?;
-        download()?;
-    }
-    let archive = first_file(&folder).ok_or("apt-get downloaded nothing")?;
-    run(gate.command("dpkg", &["-x", &archive, "."]).current_dir(&folder))?;
-    fs::rename(folder.join("usr/bin/promtool"), &tool)
-        .and_then(|()| fs::remove_dir_all(&folder))
-        .map_err(|error| format!("{}: {error}", tool.display()))
-}
-
-fn first_file(folder: &Path) -> Option<String> {
-    let entry = fs::read_dir(folder).ok()?.next()?.ok()?;
-    entry.file_name().into_string().ok()
+    run(&mut gate.command("sh", &["crates/winter/tests/tools.sh"]))
 }
 
 fn cargo_tools(gate: &Gate) -> Outcome {
@@ -132,41 +97,7 @@ fn cargo_tools(gate: &Gate) -> Outcome {
     Ok(())
 }
 
-fn python_clients(gate: &Gate) -> Outcome {
-    let Ok(files) = fs::read_dir(gate.path(PYTHON_CLIENTS)) else { return Ok(()) };
-    let files = files.filter_map(|file| Some(file.ok()?.path()));
-    for file in files.filter(|path| path.extension().is_some_and(|e| e == "txt")) {
-        let set = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let folder = gate.path(&format!("target/clients/python/{set}"));
-        unless_done(&file, &folder, || {
-            let (file, folder) = (file.to_string_lossy(), folder.to_string_lossy());
-            let pip =
-                ["-m", "pip", "install", "--quiet", "--no-input", "--root-user-action=ignore"];
-            let what = ["--upgrade", "--target", &folder, "--requirement", &file];
-            run(&mut gate.command("python3", &[&pip[..], &what].concat()))
-        })?;
-    }
-    Ok(())
-}
-
-fn node_clients(gate: &Gate) -> Outcome {
-    let folder = gate.path(NODE_CLIENTS);
-    let lock = folder.join("package-lock.json");
-    if !lock.is_file() {
-        return Ok(());
-    }
-    unless_done(&lock, &folder.join("node_modules"), || {
-        run(gate.command("npm", &["ci", "--no-audit", "--no-fund"]).current_dir(&folder))
-    })
-}
-
-/// Does `chore`, which fills `folder` as `recipe` says, unless it was done for this recipe.
-fn unless_done(recipe: &Path, folder: &Path, chore: impl FnOnce() -> Outcome) -> Outcome {
-    let wanted = fs::read(recipe).map_err(|error| format!("{}: {error}", recipe.display()))?;
-    let stamp = folder.join(".recipe");
-    if fs::read(&stamp).is_ok_and(|done| done == wanted) {
-        return Ok(());
-    }
-    chore()?;
-    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+/// The client libraries that the wire is tested with.
+fn clients(gate: &Gate) -> Outcome {
+    run(&mut gate.command("sh", &["crates/winter/tests/clients/install.sh"]))
 }

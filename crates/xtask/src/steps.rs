@@ -164,7 +164,7 @@ fn fuzz(gate: &Gate) -> Outcome {
         let dictionary = format!("-dict=dictionaries/{name}.dict");
         let has_dictionary = folder.join(format!("dictionaries/{name}.dict")).is_file();
         let mut arguments = vec!["run", "--quiet", "--locked", "--release", "--bin", &name, "--"];
-        arguments.extend([FUZZ_TIME, "-max_len=4096", "-verbosity=0", "-print_final_stats=1"]);
+        arguments.extend([FUZZ_TIME, "-max_len=4096", "-verbosity=0"]);
         arguments.push("-artifact_prefix=artifacts/");
         arguments.extend(has_dictionary.then_some(&*dictionary));
         arguments.extend([&*corpus, &*seeds]);

@@ -106,7 +106,9 @@ fn cut_short<'a>(
     }
     match input.get(at + length..) {
         Some(line_end) if !b"\r\n".starts_with(line_end) => Err(bulk_without_end()),
-        _ => Ok(Step::Incomplete(at + length + 2)),
+        Some(b"\r") => Ok(Step::Incomplete(at + length + 2)),
+        // One byte of the line end is enough to tell a wrong one, however it comes.
+        _ => Ok(Step::Incomplete(at + length + 1)),
     }
 }
 

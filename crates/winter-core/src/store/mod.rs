@@ -8,7 +8,7 @@
 //! - [`entry`]: one entry's bytes: a header of 3 to 24 bytes, the key, the data.
 //! - [`arena`]: pages of entries, and which of them are worth reclaiming.
 //! - [`index`]: part of a key's hash beside its entry's location, in hash order.
-//! - [`slice`]: a table's share of a partition: look up, write, expire, reclaim.
+//! - [`mod@slice`]: a table's share of a partition: look up, write, expire, reclaim.
 //! - [`partition`]: what a command means: [`Partition::apply`].
 //!
 //! The layout follows Segcache (NSDI 2021) and RAMCloud (FAST 2014): space

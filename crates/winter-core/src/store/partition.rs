@@ -14,7 +14,7 @@ use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
 use super::index::{Location, Tag};
 use super::slice::{Found, Reclaimed, SLOT_BYTES, Slice};
-use super::table::Table;
+use super::table::{Table, TableId};
 use crate::command::parse::too_long;
 use crate::command::{KeyOp, Version, Write};
 use crate::fault::{Fault, Kind};
@@ -278,11 +278,23 @@ impl Partition {
         self.slice(table).map_or_else(Holdings::default, holdings_of)
     }
 
-    /// What each table holds here, by the table's slot.
-    pub fn all_holdings(&self) -> impl Iterator<Item = (u32, Holdings)> {
-        (0u32..)
-            .zip(&self.slices)
-            .filter_map(|(slot, slice)| Some((slot, holdings_of(slice.as_deref()?))))
+    /// What each table holds here, by the table's slot and identity: a slot is
+    /// used again after a drop, and whoever knows the tables may be behind.
+    pub fn all_holdings(&self) -> impl Iterator<Item = ((u32, TableId), Holdings)> {
+        self.holdings_from(0, u32::MAX)
+    }
+
+    /// What the tables in `count` slots from `first` on hold here.
+    pub fn holdings_from(
+        &self,
+        first: u32,
+        count: u32,
+    ) -> impl Iterator<Item = ((u32, TableId), Holdings)> {
+        let slices = self.slices.get(first as usize..).unwrap_or_default();
+        (first..).zip(slices.iter().take(count as usize)).filter_map(|(slot, slice)| {
+            let slice = slice.as_deref()?;
+            Some(((slot, slice.table()), holdings_of(slice)))
+        })
     }
 
     /// Reads the slot that `key` would have: where its entry may lie. Done for

@@ -59,7 +59,11 @@ impl Store {
         self.now += millis;
         let now = Timestamp::from_millis(self.now);
         for partition in &mut self.partitions {
-            while partition.maintain(now, 4) {}
+            let mut steps = 0;
+            while partition.maintain(now, 4) {
+                steps += 1;
+                assert!(steps < 1_000_000, "what is due stays due");
+            }
         }
         self.allocated = self.partitions.iter().map(Partition::allocated_bytes).sum();
     }

@@ -132,8 +132,9 @@ fn a_scan_in_steps_of_one_loses_no_key() {
         partition.apply(now, &table, key, &put);
     }
     assert!(tags.len() < keys.len(), "no two keys have the same tag: take more of them");
-    let (mut seen, mut from) = (Vec::new(), Some(Tag::of(0)));
+    let (mut seen, mut from, mut steps) = (Vec::new(), Some(Tag::of(0)), 0..=keys.len());
     while let Some(tag) = from {
+        assert!(steps.next().is_some(), "a scan goes on");
         from = partition.scan(now, &table, tag, b"", 1, &mut seen).0;
     }
     assert_eq!(seen.len(), keys.len(), "each key is shown once");
@@ -149,7 +150,7 @@ fn a_scan_shows_what_stands_while_the_table_grows_and_shrinks() {
     let mut partition = Partition::new(seed, 0);
     let put = KeyOp::Put(Write { data: b"x", ttl: None });
     let key_of = |name: &str, n: u32| format!("{name}{n}").into_bytes();
-    let mut apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
+    let apply = |partition: &mut Partition, key: &[u8], op: &KeyOp<'_>| {
         partition.apply(now, &table, HashedKey::new(seed, key), op);
     };
     let standing: BTreeSet<Vec<u8>> = (0..5_000).map(|n| key_of("stands", n)).collect();

@@ -9,7 +9,7 @@ use winter_core::fault::Fault;
 use winter_core::limits::TABLES_MAX;
 use winter_core::store::{self, TableId};
 
-use super::table::Table;
+use super::table::{Table, Tally};
 
 /// The tables that stand.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Catalog {
 #[derive(Debug, Default)]
 struct Inner {
     by_name: BTreeMap<Box<str>, Arc<Table>>,
+    /// What tables that are gone had counted.
+    gone: Tally,
     last_id: u64,
     slots: u32,
     free_slots: Vec<u32>,
@@ -49,6 +51,13 @@ impl Catalog {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Table>> {
         self.inner.read().by_name.values().cloned().collect()
+    }
+
+    /// Every table, by name, and what those that are gone had counted.
+    #[must_use]
+    pub fn all_and_gone(&self) -> (Vec<Arc<Table>>, Tally) {
+        let inner = self.inner.read();
+        (inner.by_name.values().cloned().collect(), inner.gone)
     }
 
     /// How many tables stand.
@@ -88,8 +97,10 @@ impl Catalog {
     /// Takes a table's name away. Its slot stays taken until [`Catalog::release`].
     #[must_use]
     pub fn remove(&self, name: &str) -> Option<Arc<Table>> {
-        let table = self.inner.write().by_name.remove(name)?;
+        let mut inner = self.inner.write();
+        let table = inner.by_name.remove(name)?;
         table.mark_dropped();
+        inner.gone += table.tally();
         Some(table)
     }
 

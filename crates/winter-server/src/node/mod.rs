@@ -10,6 +10,7 @@ mod reclaim;
 mod run_keys;
 mod run_table;
 pub mod shards;
+pub mod survey;
 pub mod table;
 
 use winter_core::store::Seed;
@@ -25,6 +26,7 @@ use shards::Shards;
 
 pub(crate) use run_keys::GROUP_MAX;
 pub use run_keys::{GroupEnd, KeyRun, TableCache};
+pub use survey::Survey;
 pub use table::Table;
 
 /// One node's state.

@@ -122,7 +122,7 @@ enum Refusal {
 }
 
 impl KeyRun<'_> {
-    /// Runs `commands`, at most [`GROUP_MAX`], in order, and writes their replies.
+    /// Runs `commands`, at most eight, in order, and writes their replies.
     pub fn run(
         &self,
         tables: &mut TableCache,

@@ -28,6 +28,25 @@ pub struct Table {
     reclaimed_at: AtomicU64,
 }
 
+/// What a table has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Commands on its keys.
+    pub operations: u64,
+    /// Commands that a limit has refused.
+    pub rejections: u64,
+    /// Restarts after a panic.
+    pub restarts: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.rejections += other.rejections;
+        self.restarts += other.restarts;
+    }
+}
+
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counter(AtomicU64);
@@ -121,6 +140,16 @@ impl Table {
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.operations.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// What the table has counted.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            operations: self.operations(),
+            rejections: self.rejections(),
+            restarts: self.restarts(),
+        }
     }
 
     /// Waits until no other write of the table is being measured against its quota.

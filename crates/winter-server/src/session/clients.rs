@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use winter_core::command::table::SPECS;
-use winter_core::command::{Spec, Verb};
+use winter_core::command::Verb;
 use winter_core::protocol::Dialect;
 use winter_core::time::Timestamp;
 
@@ -122,6 +122,13 @@ impl Client {
         self.dialect.store(dialect as u8, Ordering::Relaxed);
     }
 
+    /// What the client last asked for.
+    #[must_use]
+    pub fn last_verb(&self) -> Option<Verb> {
+        let number = usize::from(self.last_verb.load(Ordering::Relaxed));
+        SPECS.get(number).map(|spec| spec.verb)
+    }
+
     /// The connection on one line, with the fields of Redis's own list, in their
     /// order: client libraries read them by name and fail where one is missing.
     /// What has no meaning here says what Redis says of a client that has none.
@@ -129,8 +136,8 @@ impl Client {
     pub fn describe(&self, now: Timestamp) -> String {
         let told = self.told.lock().clone();
         let seconds = |since: u64| now.as_millis().saturating_sub(since) / 1_000;
-        let verb = usize::from(self.last_verb.load(Ordering::Relaxed));
-        let command = SPECS.get(verb).map_or_else(|| "NULL".to_owned(), Spec::lower_name);
+        let command =
+            self.last_verb().map_or_else(|| "NULL".to_owned(), |verb| verb.spec().lower_name());
         let resp = match self.dialect.load(Ordering::Relaxed) {
             1 => "2",
             2 => "3",

@@ -22,11 +22,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use winter_core::command::Verb;
 use winter_core::fault::{Fault, Kind};
 
 use crate::net::Stream;
 use crate::node::TableCache;
 use crate::server::Shared;
+use crate::stats::End;
 use turn::{State, Turn, TurnEnd};
 
 /// What a thread reads at once, in bytes.
@@ -78,6 +80,8 @@ pub struct Session {
     /// Whether the last read filled the thread's buffer, so that more is waiting.
     read_full: bool,
     turns: u32,
+    /// Whether a command or its bytes ended the session.
+    closed_by_turn: bool,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
     counted_bytes: usize,
@@ -138,6 +142,7 @@ impl Session {
             progressed: false,
             read_full: false,
             turns: 0,
+            closed_by_turn: false,
             output: Vec::new(),
             counted_bytes: 0,
         }
@@ -147,7 +152,10 @@ impl Session {
     pub async fn run(mut self) {
         let client = self.state.client.address;
         match self.serve().await {
-            Ok(()) => self.close().await,
+            Ok(()) => {
+                self.shared.node.stats.count_end(self.good_end());
+                self.close().await;
+            }
             Err(ended) => {
                 self.count_end(&ended);
                 tracing::debug!(%client, reason = %ended, "a session ended");
@@ -159,12 +167,24 @@ impl Session {
     }
 
     fn count_end(&self, ended: &Ended) {
-        let events = &self.shared.node.stats.events;
-        match ended {
-            Ended::SlowReader | Ended::TooMuchOutput => events.slow_readers.bump(),
-            Ended::RequestTimeout => events.request_timeouts.bump(),
-            Ended::NoMemory => events.memory_rejections.bump(),
-            Ended::Broken(_) => {}
+        self.shared.node.stats.count_end(match ended {
+            Ended::SlowReader => End::SlowReader,
+            Ended::TooMuchOutput => End::OutputLimit,
+            Ended::RequestTimeout => End::RequestTimeout,
+            Ended::NoMemory => End::Memory,
+            Ended::Broken(_) => End::Broken,
+        });
+    }
+
+    /// Why the session ended when nothing went wrong with the connection.
+    fn good_end(&self) -> End {
+        if self.closed_by_turn {
+            let has_quit = self.state.client.last_verb() == Some(Verb::Quit);
+            if has_quit { End::Quit } else { End::Protocol }
+        } else if self.shared.drain.is_cancelled() {
+            End::Drain
+        } else {
+            End::Client
         }
     }
 
@@ -196,7 +216,10 @@ impl Session {
             loop {
                 self.flush().await?;
                 match end {
-                    TurnEnd::Close => return Ok(()),
+                    TurnEnd::Close => {
+                        self.closed_by_turn = true;
+                        return Ok(());
+                    }
                     TurnEnd::NeedsInput(bytes) => {
                         self.input_needed = bytes;
                         break;
@@ -440,7 +463,7 @@ impl Drop for Session {
         self.shared.node.memory.count_buffers(self.counted_bytes, 0);
         self.shared.clients.close(self.state.client.id);
         if std::thread::panicking() {
-            self.shared.node.stats.events.session_panics.bump();
+            self.shared.node.stats.count_end(End::Panic);
         }
     }
 }

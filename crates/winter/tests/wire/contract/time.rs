@@ -58,11 +58,14 @@ fn with_tables() -> Server {
     server
 }
 
+/// A request, and whether its reply says that the entry stands.
+type Ask = (&'static str, fn(&str) -> bool);
+
 #[test]
 fn an_entry_is_gone_to_the_millisecond_for_every_command() {
     let server = with_tables();
     let mut wire = server.connect();
-    let asks: [(&str, fn(&str) -> bool); 5] = [
+    let asks: [Ask; 5] = [
         ("GET t k", |answer| answer != "nil"),
         ("GETS t k", |answer| answer != "nil"),
         ("TTL t k", |answer| answer != "nil"),
