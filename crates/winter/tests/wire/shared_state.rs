@@ -29,7 +29,7 @@ impl Client {
     /// The `n`th client: every other one speaks RESP.
     fn of(server: &Server, n: usize) -> Self {
         let wire = server.connect();
-        if n % 2 == 0 { Self::Line(wire) } else { Self::Resp(wire) }
+        if n.is_multiple_of(2) { Self::Line(wire) } else { Self::Resp(wire) }
     }
 
     /// The reply as the line dialect writes it.
@@ -269,7 +269,7 @@ fn watch_lives(client: &mut Client, begins: bool) -> Vec<Seen> {
     let mut seen = Vec::new();
     while started.elapsed() < WATCHED {
         // Not at every turn, so that the key is away for some of the time.
-        let adds = begins && seen.len() % 8 == 0;
+        let adds = begins && seen.len().is_multiple_of(8);
         let sent = Instant::now();
         let answer = client.ask(if adds { "ADD t k v EXPIRE 5" } else { "GETS t k" });
         let answered = Instant::now();
