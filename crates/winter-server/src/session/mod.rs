@@ -37,9 +37,6 @@ const READ_BYTES: usize = 32 << 10;
 const OUTPUT_KEPT_BYTES: usize = 2 << 20;
 /// A command may take a second longer to arrive for each so many bytes that have come.
 const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
-/// A session that always finds something to read looks after so many turns
-/// whether the node drains.
-const DRAIN_LOOKED_FOR_EVERY: u32 = 16;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// How long a draining session goes on in all.
@@ -79,7 +76,6 @@ pub struct Session {
     progressed: bool,
     /// Whether the last read filled the thread's buffer, so that more is waiting.
     read_full: bool,
-    turns: u32,
     /// Whether a command or its bytes ended the session.
     closed_by_turn: bool,
     /// Replies that the client has not taken yet.
@@ -141,7 +137,6 @@ impl Session {
             input_needed: 1,
             progressed: false,
             read_full: false,
-            turns: 0,
             closed_by_turn: false,
             output: Vec::new(),
             counted_bytes: 0,
@@ -193,12 +188,10 @@ impl Session {
         let mut request_timer: Option<RequestTimer> = None;
         let mut draining_since: Option<Instant> = None;
         loop {
-            self.turns = self.turns.wrapping_add(1);
             let event = if let Some(since) = draining_since {
                 self.last_event(since).await?
-            } else if self.turns.is_multiple_of(DRAIN_LOOKED_FOR_EVERY)
-                && self.shared.drain.is_cancelled()
-            {
+            } else if self.shared.is_draining() {
+                // A client that always has more to say never lets the wait below come to it.
                 Event::Drain
             } else {
                 poll_fn(|cx| self.poll_event(cx, drain.as_mut(), request_timer.as_mut())).await?
