@@ -53,17 +53,12 @@ fn hello_switches_versions_from_its_own_reply_onward() {
     }
     wire.send(pipeline);
     wire.expect("$-1\r\n");
-    for _ in 0..2 {
-        assert!(matches!(wire.read_reply(), Reply::Map(_)), "HELLO 3 is answered with a map");
-        wire.expect("_\r\n");
-        wire.send(request(&["PING"]));
-        let hello = wire.read_reply();
-        if matches!(hello, Reply::Simple(_)) {
-            return;
-        }
-        assert!(matches!(hello, Reply::Array(_)), "HELLO 2 is answered with an array");
-        wire.expect("$-1\r\n");
-    }
+    assert!(matches!(wire.read_reply(), Reply::Map(_)), "HELLO 3 is answered with a map");
+    wire.expect("_\r\n");
+    assert!(matches!(wire.read_reply(), Reply::Array(_)), "HELLO 2 is answered with an array");
+    wire.expect("$-1\r\n");
+    assert!(matches!(wire.read_reply(), Reply::Map(_)), "HELLO 3 is answered with a map again");
+    wire.expect("_\r\n");
 }
 
 #[test]
