@@ -8,6 +8,7 @@
 pub mod clients;
 pub mod info;
 mod introspect;
+mod request_timer;
 mod server_commands;
 pub mod turn;
 
@@ -20,7 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use winter_core::command::Verb;
 use winter_core::fault::{Fault, Kind};
@@ -29,14 +30,13 @@ use crate::net::Stream;
 use crate::node::TableCache;
 use crate::server::Shared;
 use crate::stats::End;
+use request_timer::RequestTimer;
 use turn::{State, Turn, TurnEnd};
 
 /// What a thread reads at once, in bytes.
 const READ_BYTES: usize = 32 << 10;
 /// The thread's output buffer is not kept when it has grown past this.
 const OUTPUT_KEPT_BYTES: usize = 2 << 20;
-/// A command may take a second longer to arrive for each so many bytes that have come.
-const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// How long a draining session goes on in all.
@@ -81,13 +81,6 @@ pub struct Session {
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
     counted_bytes: usize,
-}
-
-/// The time that a command has to arrive.
-#[derive(Debug)]
-struct RequestTimer {
-    began: Instant,
-    sleep: Pin<Box<Sleep>>,
 }
 
 /// What a session waits for between turns.
@@ -199,8 +192,13 @@ impl Session {
             let mut end = match event {
                 Event::Turn(end) => end,
                 Event::EndOfInput => return self.flush().await,
-                Event::RequestTimeout if self.extend_request(request_timer.as_mut()) => continue,
-                Event::RequestTimeout => return self.refuse_half_request().await,
+                Event::RequestTimeout => {
+                    let received = self.input.len();
+                    if request_timer.as_mut().is_some_and(|timer| timer.extend(received)) {
+                        continue;
+                    }
+                    return self.refuse_half_request().await;
+                }
                 Event::Drain => {
                     draining_since = Some(Instant::now());
                     continue;
@@ -258,7 +256,7 @@ impl Session {
         if drain.poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
         }
-        if request_timer.is_some_and(|timer| timer.sleep.as_mut().poll(cx).is_ready()) {
+        if request_timer.is_some_and(|timer| timer.poll(cx).is_ready()) {
             return Poll::Ready(Ok(Event::RequestTimeout));
         }
         Poll::Pending
@@ -387,19 +385,8 @@ impl Session {
             *timer = None;
         }
         if timer.is_none() && is_midway {
-            let began = Instant::now();
-            let sleep = Box::pin(sleep_until(began + self.shared.node.config.request_timeout));
-            *timer = Some(RequestTimer { began, sleep });
+            *timer = Some(RequestTimer::begin(self.shared.node.config.request_timeout));
         }
-    }
-
-    /// More time for a command of which much has come already: whether there is any.
-    fn extend_request(&self, timer: Option<&mut RequestTimer>) -> bool {
-        let Some(timer) = timer else { return false };
-        let extra = Duration::from_secs((self.input.len() / BYTES_PER_EXTRA_SECOND) as u64);
-        let due = timer.began + self.shared.node.config.request_timeout + extra;
-        timer.sleep.as_mut().reset(due);
-        due > Instant::now()
     }
 
     /// Refuses a command that there is no room to take in: it is let go first.

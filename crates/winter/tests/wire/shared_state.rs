@@ -29,7 +29,7 @@ impl Client {
     /// The `n`th client: every other one speaks RESP.
     fn of(server: &Server, n: usize) -> Self {
         let wire = server.connect();
-        if n % 2 == 0 { Self::Line(wire) } else { Self::Resp(wire) }
+        if n.is_multiple_of(2) { Self::Line(wire) } else { Self::Resp(wire) }
     }
 
     /// The reply as the line dialect writes it.
