@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use winter_core::command::table::SPECS;
 use winter_core::command::Verb;
+use winter_core::command::table::SPECS;
 use winter_core::protocol::Dialect;
 use winter_core::time::Timestamp;
 
