@@ -16,6 +16,7 @@ const PAGE_BYTES_MAX: usize = 16 << 10;
 const PAGE_BYTES_MIN: usize = 128;
 /// Entries longer than this have a page of their own.
 const SHARED_ENTRY_BYTES_MAX: usize = 2 << 10;
+const CACHE_LINE_BYTES: usize = 64;
 const OFFSET_BITS: u32 = 14;
 const PAGES_MAX: usize = 1 << 22;
 /// Pages that a search for the emptiest looks at.
@@ -155,12 +156,14 @@ impl Arena {
         Entry::decode(&page.bytes, location.offset())
     }
 
-    /// The first byte at `location`, read so that the cache holds it.
+    /// A byte of each of the first two cache lines at `location`, read so that
+    /// the cache holds them: a typical entry lies across two.
     #[inline]
     #[must_use]
     pub fn touch(&self, location: Location) -> u8 {
-        let page = self.pages.get(location.page().0 as usize);
-        page.and_then(|page| page.bytes.get(location.offset())).copied().unwrap_or(0)
+        let Some(page) = self.pages.get(location.page().0 as usize) else { return 0 };
+        let byte = |at: usize| page.bytes.get(at).copied().unwrap_or(0);
+        byte(location.offset()) ^ byte(location.offset() + CACHE_LINE_BYTES)
     }
 
     /// Appends an entry: where it lies, or `None` when the arena has no page

@@ -305,7 +305,7 @@ impl Partition {
         self.slice(table)?.touch_slot(hash)
     }
 
-    /// Reads the first byte of an entry that [`Partition::touch_slot`] found.
+    /// Reads into the cache an entry that [`Partition::touch_slot`] found.
     #[inline]
     #[must_use]
     pub fn touch_entry(&self, table: &Table, location: Location) -> u8 {

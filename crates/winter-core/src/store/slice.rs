@@ -143,7 +143,7 @@ impl Slice {
         self.index.find(Tag::of(hash), |_| true).map(|(_, location)| location)
     }
 
-    /// Reads the first byte at `location`.
+    /// Reads the entry at `location` into the cache.
     #[inline]
     #[must_use]
     pub fn touch_entry(&self, location: Location) -> u8 {

@@ -4,7 +4,9 @@
 
 use winter_testkit::{Server, ServerBuilder};
 
+mod clients;
 mod contract;
+mod shared_state;
 mod transcripts;
 mod valkey_cases;
 

@@ -241,7 +241,7 @@ fn a_client_name_has_at_most_256_bytes() {
 #[test]
 fn a_node_has_at_most_65536_tables() {
     const TABLES_MAX: usize = 65_536;
-    let server = winter().set("WINTER_LOG", "warn").start();
+    let server = winter().set("WINTER_LOG", "warn,winter_server::server=info").start();
     let mut wire = server.connect();
     let create = |from: usize, to: usize| -> String {
         (from..to).map(|n| format!("CREATE t{n}\n")).collect()
@@ -253,4 +253,55 @@ fn a_node_has_at_most_65536_tables() {
     assert!(told.starts_with("error limit: ") && told.contains("65536"), "{told}");
     assert_eq!(wire.ask("CREATE t7"), "already created");
     wire.exchange("DROP t7\nCREATE more\n", "dropped\ncreated\n");
+}
+
+#[test]
+fn the_setting_for_values_counts_to_the_byte() {
+    let server = winter().set("WINTER_MAX_VALUE", "100").start();
+    let (mut line, mut resp) = (server.connect(), server.connect());
+    assert_eq!(line.ask("CREATE t"), "created");
+    for length in [99, 100] {
+        assert_eq!(line.ask(&format!("PUTNEW t line{length} {}", "v".repeat(length))), "ok");
+        let words = ["PUTNEW", "t", &format!("resp{length}"), &"v".repeat(length)];
+        assert_eq!(resp.call(&words), Reply::Simple("ok".into()));
+    }
+    let told = "the value is 101 bytes long, and the most is 100 bytes";
+    let value = "v".repeat(101);
+    assert_eq!(line.ask(&format!("PUT t k {value}")), format!("error limit: {told}"));
+    assert_eq!(resp.call(&["PUT", "t", "k", &value]), Reply::Error(format!("ERR {told}")));
+    // A key may be longer than any value.
+    let key = "k".repeat(KEY_MAX);
+    assert_eq!(line.ask(&format!("PUTNEW t {key} v")), "ok");
+    assert_eq!(resp.call(&["GET", "t", &key]), Reply::bulk("v"));
+    let longest = 384 + KEY_MAX + 100;
+    line.exchange(
+        format!("{}\n", "x".repeat(longest + 1)),
+        format!("error protocol: the line is longer than any legal one of {longest} bytes\n"),
+    );
+    line.expect_close();
+}
+
+#[test]
+fn past_the_nodes_memory_writes_are_refused_and_reads_and_deletes_go_on() {
+    let server = winter().set("WINTER_MAX_MEMORY", "16mb").start();
+    let (mut line, mut resp) = (server.connect(), server.connect());
+    assert_eq!(line.ask("CREATE t"), "created");
+    let value = "v".repeat(64 << 10);
+    let full = (0..1_000).find(|n| {
+        let answer = line.ask(&format!("PUTNEW t k{n} {value}"));
+        assert!(answer == "ok" || answer.starts_with("error memory: the node holds "), "{answer}");
+        answer != "ok"
+    });
+    let full = full.expect("64 MB do not fit into 16");
+    let told = resp.call(&["PUT", "t", "more", &value]).text();
+    assert!(told.starts_with("OOM the node holds ") && told.contains("16777216"), "{told}");
+    assert_eq!(line.ask(&format!("GET t k{full}")), "nil");
+    assert_eq!(line.ask("GET t k0"), value);
+    assert_eq!(line.ask("COUNT t"), full.to_string());
+    for n in 0..full {
+        assert_eq!(line.ask(&format!("DELETE t k{n}")), "ok");
+    }
+    winter_testkit::eventually("there is room again", || {
+        (line.ask(&format!("PUTNEW t again {value}")) == "ok").then_some(())
+    });
 }

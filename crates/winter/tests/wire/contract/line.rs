@@ -843,6 +843,8 @@ error usage: there is no command 'HELLO'; HELP lists them all
 error denied: no password is set on this server; connect without one
 > AUTH anna secret
 error denied: no password is set on this server; connect without one
+> CLUSTER
+error usage: This instance has cluster support disabled: it runs alone
 > PING
 pong
 > QUIT
