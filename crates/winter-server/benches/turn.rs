@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use tokio_util::sync::CancellationToken;
 use winter_core::store::Seed;
 use winter_server::config::Config;
 use winter_server::node::{Node, TableCache};
-use winter_server::server::{Health, Shared};
-use winter_server::session::clients::Clients;
+use winter_server::server::Shared;
 use winter_server::session::turn::{State, Turn};
 
 const DEPTH: usize = 32;
@@ -21,13 +19,8 @@ fn main() {
 
 fn shared() -> Arc<Shared> {
     let config = Config { memory_bytes_max: 8 << 30, slow_command: None, ..Config::default() };
-    Arc::new(Shared {
-        node: Arc::new(Node::new(config, Seed(1, 2))),
-        clients: Clients::default(),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        drain: CancellationToken::new(),
-        health: Health::default(),
-    })
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    Arc::new(Shared::new(Node::new(config, Seed(1, 2)), address))
 }
 
 struct Bench {

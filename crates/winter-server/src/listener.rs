@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::net::{self, Listener, Stream};
+use crate::node::faults;
 use crate::server::Shared;
 use crate::session::Session;
 use crate::session::turn::State;
@@ -20,33 +22,52 @@ const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts until the node drains.
 pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>, workers: Arc<[Handle]>) {
-    let mut next_worker = 0;
-    let mut report = Report::default();
+    let mut door = Door { shared, workers, next_worker: 0, report: Report::default() };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shared.drain.cancelled() => return,
+            () = door.shared.drain.cancelled() => break,
         };
+        faults::point("accept");
         match accepted {
-            Ok((stream, _)) if shared.clients.len() >= shared.node.config.connections_max => {
-                shared.node.stats.events.connections_refused.bump();
-                report.once("too many connections; see WINTER_MAX_CONNECTIONS", None);
-                // Best effort: the client learns why, and nobody waits for it.
-                let _ = stream.try_write(TOO_MANY_CLIENTS);
-            }
-            Ok((stream, _)) => {
-                shared.node.stats.events.connections_accepted.bump();
-                next_worker = (next_worker + 1) % workers.len();
-                if let Err(error) = hand_over(stream, &shared, &workers[next_worker], next_worker) {
-                    shared.node.stats.count_end(End::Broken);
-                    tracing::debug!(%error, "a connection broke before it began");
-                }
-            }
+            Ok((stream, _)) => door.let_in(stream),
             Err(error) => {
-                shared.node.stats.events.accept_errors.bump();
-                report.once("no connection can be accepted", Some(&error));
+                door.shared.node.stats.events.accept_errors.bump();
+                door.report.once("no connection can be accepted", Some(&error));
                 tokio::time::sleep(BACKOFF).await;
             }
+        }
+    }
+    // Whoever had connected before is served; what they asked is answered.
+    for _ in 0..net::BACKLOG {
+        let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await else { return };
+        door.let_in(stream);
+    }
+}
+
+/// Where connections come in.
+struct Door {
+    shared: Arc<Shared>,
+    workers: Arc<[Handle]>,
+    next_worker: usize,
+    report: Report,
+}
+
+impl Door {
+    fn let_in(&mut self, stream: Stream) {
+        let shared = &self.shared;
+        if shared.clients.len() >= shared.node.config.connections_max {
+            shared.node.stats.events.connections_refused.bump();
+            self.report.once("too many connections; see WINTER_MAX_CONNECTIONS", None);
+            // Best effort: the client learns why, and nobody waits for it.
+            let _ = stream.try_write(TOO_MANY_CLIENTS);
+            return;
+        }
+        shared.node.stats.events.connections_accepted.bump();
+        self.next_worker = (self.next_worker + 1) % self.workers.len();
+        let worker = &self.workers[self.next_worker];
+        if let Err(error) = hand_over(stream, shared, worker, self.next_worker) {
+            tracing::debug!(%error, "a connection broke before it began");
         }
     }
 }

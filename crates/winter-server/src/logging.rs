@@ -16,7 +16,13 @@ pub fn start(config: &Config) {
     let subscriber = subscriber(config, colours, io::stderr);
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         tracing::debug!("the log was started before");
+        return;
     }
+    // A panic that is caught is no line of the log unless it is made one.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(reason = panic.payload_as_str(), at, "a panic");
+    }));
 }
 
 /// What writes the log, to `writer`; `colours` are for text only.

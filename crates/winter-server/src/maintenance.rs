@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::node::Node;
+use crate::node::{Node, faults};
 
 /// How often partitions are asked whether something is due.
 const TICK: Duration = Duration::from_millis(20);
@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Reclaims for ever.
 pub async fn run(node: Arc<Node>) {
     loop {
+        faults::point("maintenance");
         reclaim_due(&node).await;
         sleep(TICK).await;
     }

@@ -12,7 +12,8 @@ pub use tokio::net::TcpStream as Stream;
 /// What the kernel may hold of an answer of HTTP: the rest waits here, where all
 /// who read slowly share it.
 const HTTP_SEND_BUFFER_BYTES: usize = 32 << 10;
-const BACKLOG: i32 = 1_024;
+/// Connections that the system holds until they are accepted.
+pub const BACKLOG: i32 = 1_024;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long data may stay unacknowledged before the kernel gives the peer up.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use crate::{http, listener, maintenance, process};
 
 /// Files that are kept from clients: HTTP, logs, the runtimes' own.
 const RESERVED_FILES: u64 = 64 + http::CONNECTIONS_MAX as u64;
+/// How long the listener may take to let those in who had connected before a drain.
+const LISTENER_END_MAX: Duration = Duration::from_secs(1);
 /// How long HTTP may take to answer its last requests.
 const HTTP_END_MAX: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,8 @@ pub struct Shared {
     pub address: SocketAddr,
     /// Cancelled when the node begins to drain.
     pub drain: CancellationToken,
+    /// The same, to be asked at every turn of a session.
+    is_draining: AtomicBool,
     /// What keeps the node from being ready.
     pub health: Health,
 }
@@ -48,8 +53,16 @@ impl Shared {
             clients: Clients::default(),
             address,
             drain: CancellationToken::new(),
+            is_draining: AtomicBool::new(false),
             health: Health::default(),
         }
+    }
+
+    /// Whether the node drains.
+    #[inline]
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Why the node is not ready, if it is not.
@@ -115,6 +128,7 @@ pub enum StartError {
 pub struct Server {
     shared: Arc<Shared>,
     http_address: Option<SocketAddr>,
+    listener: Option<tokio::task::JoinHandle<()>>,
     http: Option<Http>,
     control: Option<Runtime>,
     workers: Vec<Worker>,
@@ -142,14 +156,7 @@ impl Server {
     /// # Errors
     /// A port cannot be bound, or the system gives no thread. Nothing is left running.
     pub fn start(config: Config, seed: Seed) -> Result<Self, StartError> {
-        let wanted = config.connections_max as u64 + RESERVED_FILES;
-        if let Some(got) = process::raise_open_files(wanted).filter(|&got| got < wanted) {
-            tracing::warn!(
-                got,
-                wanted,
-                "fewer files may be open than WINTER_MAX_CONNECTIONS needs"
-            );
-        }
+        let config = within_open_files(config);
         let clients = bind(SocketAddr::new(config.bind, config.port), "RECEPTOR_PORT")?;
         let http = config
             .http_port
@@ -165,7 +172,14 @@ impl Server {
             .enable_all()
             .build()?;
         let http_address = http.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let mut server = Self { shared, http_address, http: None, control: Some(control), workers };
+        let mut server = Self {
+            shared,
+            http_address,
+            listener: None,
+            http: None,
+            control: Some(control),
+            workers,
+        };
         server.start_control(clients, http)?;
         Ok(server)
     }
@@ -180,10 +194,13 @@ impl Server {
         let listener = Arc::new(Listener::from_std(clients)?);
         let handles: Arc<[Handle]> = self.workers.iter().map(|w| w.handle.clone()).collect();
         let shared = &self.shared;
-        control.spawn(supervise("listener", Arc::clone(shared), shared.drain.clone(), {
-            let shared = Arc::clone(shared);
-            move || listener::run(Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&handles))
-        }));
+        self.listener =
+            Some(control.spawn(supervise("listener", Arc::clone(shared), shared.drain.clone(), {
+                let shared = Arc::clone(shared);
+                move || {
+                    listener::run(Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&handles))
+                }
+            })));
         control.spawn(supervise("maintenance", Arc::clone(shared), shared.drain.clone(), {
             let node = Arc::clone(&shared.node);
             move || maintenance::run(Arc::clone(&node))
@@ -235,8 +252,15 @@ impl Server {
     /// and closed, within `WINTER_DRAIN_TIMEOUT`. Answers how many were cut off.
     pub fn stop(mut self) -> usize {
         tracing::info!(clients = self.shared.clients.len(), "draining");
-        self.shared.drain.cancel();
         let deadline = Instant::now() + self.shared.node.config.drain_timeout;
+        self.shared.is_draining.store(true, Ordering::Relaxed);
+        self.shared.drain.cancel();
+        if let (Some(control), Some(listener)) = (&self.control, self.listener.take()) {
+            let end = async { tokio::time::timeout(LISTENER_END_MAX, listener).await };
+            if control.block_on(end).is_err() {
+                tracing::warn!("the listener did not end in time");
+            }
+        }
         while !self.shared.clients.is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -257,6 +281,23 @@ impl Server {
         tracing::info!(cut_off, "winter has stopped");
         cut_off
     }
+}
+
+/// Takes no more connections than the system gives files for, so that HTTP and
+/// logs find some when all clients' are taken.
+fn within_open_files(mut config: Config) -> Config {
+    let wanted = config.connections_max as u64 + RESERVED_FILES;
+    if let Some(got) = process::raise_open_files(wanted).filter(|&got| got < wanted) {
+        let left = usize::try_from(got.saturating_sub(RESERVED_FILES).max(got / 2));
+        config.connections_max = left.unwrap_or(usize::MAX).max(1);
+        tracing::warn!(
+            open_files_max = got,
+            connections_max = config.connections_max,
+            wanted,
+            "fewer files may be open than WINTER_MAX_CONNECTIONS needs; fewer connections are taken"
+        );
+    }
+    config
 }
 
 impl Worker {

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use winter_core::store::Seed;
 use winter_server::config::Config;
 use winter_server::{Server, StartError, logging};
@@ -48,22 +50,58 @@ pub(crate) fn refusal(config: &Config) -> Option<&'static str> {
 }
 
 fn serve(config: Config) -> Result<(), StartError> {
+    // Signals are caught before anyone is told that the node is ready.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { Signals::catch() })?;
     let server = Server::start(config, seed())?;
-    let stopped = server.block_on(stop_signal());
+    let first = runtime.block_on(signals.stop());
+    tracing::info!(signal = first, "told to stop; once more and it is at once");
+    std::thread::Builder::new().name("winter-signals".into()).spawn(move || {
+        let second = runtime.block_on(signals.stop());
+        tracing::warn!(signal = second, "told to stop again; what is left is cut off");
+        std::process::exit(SIGNAL_STATUS + second);
+    })?;
     server.stop();
-    Ok(stopped?)
+    Ok(())
 }
 
-/// Waits for SIGTERM, as orchestrators send it, or SIGINT, as Ctrl-C does.
-async fn stop_signal() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What a shell says of a process that a signal ended, less the signal.
+const SIGNAL_STATUS: i32 = 128;
+/// Sent when a file grows past `ulimit -f`, such as one that the log goes to.
+const SIGXFSZ: i32 = 25;
+
+/// The signals that would end the process by default. Those that ask to stop are
+/// waited for; the others mean nothing to a server, and are only caught.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    _ignored: Vec<Signal>,
+}
+
+impl Signals {
+    /// Catches them from now on. SIGPIPE is ignored by every Rust program.
+    fn catch() -> io::Result<Self> {
+        let ignored = [
+            SignalKind::hangup(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+            SignalKind::alarm(),
+            SignalKind::from_raw(SIGXFSZ),
+        ];
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _ignored: ignored.into_iter().map(signal).collect::<io::Result<_>>()?,
+        })
     }
-    Ok(())
+
+    /// Waits for SIGTERM, as orchestrators send it, or SIGINT, as Ctrl-C does.
+    async fn stop(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        }
+    }
 }
 
 /// A secret of this process: whoever knew it could choose keys that collide.

@@ -2,7 +2,7 @@
 //!
 //! A handful of pages, each put together in memory, so this is hyper alone and no
 //! framework. What is reached from anywhere in a cluster has to bear anything:
-//! see [`connections`] for the limits, and [`scrapes`] for why many scrapes cost
+//! see `connections` for the limits, and `scrapes` for why many scrapes cost
 //! no more than a few. HTTP goes on while the node drains, so that probes see it.
 
 mod connections;

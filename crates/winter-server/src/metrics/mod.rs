@@ -2,7 +2,7 @@
 //!
 //! [`METRICS`] is the one table of them: each row says what a metric is called,
 //! what it means and where its values come from. Registration, scrapes and the
-//! documentation go by it. Labels of unbounded number are capped: see [`tables`].
+//! documentation go by it. Labels of unbounded number are capped: see `tables`.
 
 mod docs;
 mod snapshot;

@@ -79,11 +79,17 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
+/// A place where tests inject faults into work that is no table's.
+#[inline]
+pub(crate) fn point(_place: &str) {
+    fail::fail_point!(_place);
+}
+
 /// A place where tests inject faults into one table: `<place>:<table>`. The
 /// action `return` spoils the table before it panics.
 #[cfg(feature = "failpoints")]
 #[expect(clippy::panic, reason = "tests ask for it")]
-pub(super) fn point(place: &str, table: &Table, spoil: impl FnOnce()) {
+pub(super) fn point_of(place: &str, table: &Table, spoil: impl FnOnce()) {
     let name = format!("{place}:{}", table.core.name);
     if fail::eval(&name, |_| ()).is_some() {
         spoil();
@@ -98,7 +104,7 @@ pub(super) fn spoil(partition: &mut Partition, table: &Table) {
 
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub(super) fn point(_place: &str, _table: &Table, _spoil: impl FnOnce()) {}
+pub(super) fn point_of(_place: &str, _table: &Table, _spoil: impl FnOnce()) {}
 
 #[cfg(not(feature = "failpoints"))]
 pub(super) const fn spoil(_partition: &mut Partition, _table: &Table) {}

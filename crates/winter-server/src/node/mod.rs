@@ -4,7 +4,7 @@
 //! hand it commands and an output to write replies to.
 
 pub mod catalog;
-mod faults;
+pub(crate) mod faults;
 pub mod memory;
 mod reclaim;
 mod run_keys;

@@ -37,7 +37,7 @@ impl Node {
             if cfg!(feature = "failpoints")
                 && let Some(table) = table.as_ref().and_then(|table| table())
             {
-                faults::point("reclaim", &table, || faults::spoil(&mut partition, &table));
+                faults::point_of("reclaim", &table, || faults::spoil(&mut partition, &table));
             }
         }));
         let fault_of = done.err().map(|panic| (panic, table.and_then(|table| table())));

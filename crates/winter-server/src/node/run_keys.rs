@@ -249,7 +249,7 @@ impl KeyRun<'_> {
         let length_before = output.len();
         let partition = &mut *held.partition;
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            faults::point("apply", table, || faults::spoil(partition, table));
+            faults::point_of("apply", table, || faults::spoil(partition, table));
             self.apply(table, work, partition, reclaimed, output)
         }));
         applied.unwrap_or_else(|panic| {

@@ -36,7 +36,7 @@ impl Node {
             _ => {}
         }
         let answered = self.guard(&table, || {
-            faults::point("table", &table, || {
+            faults::point_of("table", &table, || {
                 self.shards.iter().for_each(|shard| faults::spoil(&mut shard.lock(), &table));
             });
             self.answer(&table, command)
@@ -85,7 +85,7 @@ impl Node {
 
     fn detach(&self, table: &Table, partition: &mut Partition) -> Option<Box<Slice>> {
         let detached = catch_unwind(AssertUnwindSafe(|| {
-            faults::point("drop", table, || faults::spoil(partition, table));
+            faults::point_of("drop", table, || faults::spoil(partition, table));
             partition.detach(&table.core)
         }));
         detached.unwrap_or_else(|panic| {

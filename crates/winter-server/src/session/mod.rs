@@ -8,6 +8,7 @@
 pub mod clients;
 pub mod info;
 mod introspect;
+mod request_timer;
 mod server_commands;
 pub mod turn;
 
@@ -20,7 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use winter_core::command::Verb;
 use winter_core::fault::{Fault, Kind};
@@ -29,17 +30,13 @@ use crate::net::Stream;
 use crate::node::TableCache;
 use crate::server::Shared;
 use crate::stats::End;
+use request_timer::RequestTimer;
 use turn::{State, Turn, TurnEnd};
 
 /// What a thread reads at once, in bytes.
 const READ_BYTES: usize = 32 << 10;
 /// The thread's output buffer is not kept when it has grown past this.
 const OUTPUT_KEPT_BYTES: usize = 2 << 20;
-/// A command may take a second longer to arrive for each so many bytes that have come.
-const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
-/// A session that always finds something to read looks after so many turns
-/// whether the node drains.
-const DRAIN_LOOKED_FOR_EVERY: u32 = 16;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// How long a draining session goes on in all.
@@ -79,19 +76,11 @@ pub struct Session {
     progressed: bool,
     /// Whether the last read filled the thread's buffer, so that more is waiting.
     read_full: bool,
-    turns: u32,
     /// Whether a command or its bytes ended the session.
     closed_by_turn: bool,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
     counted_bytes: usize,
-}
-
-/// The time that a command has to arrive.
-#[derive(Debug)]
-struct RequestTimer {
-    began: Instant,
-    sleep: Pin<Box<Sleep>>,
 }
 
 /// What a session waits for between turns.
@@ -141,7 +130,6 @@ impl Session {
             input_needed: 1,
             progressed: false,
             read_full: false,
-            turns: 0,
             closed_by_turn: false,
             output: Vec::new(),
             counted_bytes: 0,
@@ -193,12 +181,10 @@ impl Session {
         let mut request_timer: Option<RequestTimer> = None;
         let mut draining_since: Option<Instant> = None;
         loop {
-            self.turns = self.turns.wrapping_add(1);
             let event = if let Some(since) = draining_since {
                 self.last_event(since).await?
-            } else if self.turns.is_multiple_of(DRAIN_LOOKED_FOR_EVERY)
-                && self.shared.drain.is_cancelled()
-            {
+            } else if self.shared.is_draining() {
+                // A client that always has more to say never lets the wait below come to it.
                 Event::Drain
             } else {
                 poll_fn(|cx| self.poll_event(cx, drain.as_mut(), request_timer.as_mut())).await?
@@ -206,8 +192,13 @@ impl Session {
             let mut end = match event {
                 Event::Turn(end) => end,
                 Event::EndOfInput => return self.flush().await,
-                Event::RequestTimeout if self.extend_request(request_timer.as_mut()) => continue,
-                Event::RequestTimeout => return self.refuse_half_request().await,
+                Event::RequestTimeout => {
+                    let received = self.input.len();
+                    if request_timer.as_mut().is_some_and(|timer| timer.extend(received)) {
+                        continue;
+                    }
+                    return self.refuse_half_request().await;
+                }
                 Event::Drain => {
                     draining_since = Some(Instant::now());
                     continue;
@@ -265,7 +256,7 @@ impl Session {
         if drain.poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Drain));
         }
-        if request_timer.is_some_and(|timer| timer.sleep.as_mut().poll(cx).is_ready()) {
+        if request_timer.is_some_and(|timer| timer.poll(cx).is_ready()) {
             return Poll::Ready(Ok(Event::RequestTimeout));
         }
         Poll::Pending
@@ -394,19 +385,8 @@ impl Session {
             *timer = None;
         }
         if timer.is_none() && is_midway {
-            let began = Instant::now();
-            let sleep = Box::pin(sleep_until(began + self.shared.node.config.request_timeout));
-            *timer = Some(RequestTimer { began, sleep });
+            *timer = Some(RequestTimer::begin(self.shared.node.config.request_timeout));
         }
-    }
-
-    /// More time for a command of which much has come already: whether there is any.
-    fn extend_request(&self, timer: Option<&mut RequestTimer>) -> bool {
-        let Some(timer) = timer else { return false };
-        let extra = Duration::from_secs((self.input.len() / BYTES_PER_EXTRA_SECOND) as u64);
-        let due = timer.began + self.shared.node.config.request_timeout + extra;
-        timer.sleep.as_mut().reset(due);
-        due > Instant::now()
     }
 
     /// Refuses a command that there is no room to take in: it is let go first.

@@ -13,7 +13,7 @@ use winter_core::time::Timestamp;
 
 use super::clients::Client;
 use super::server_commands::ServerContext;
-use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache};
+use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache, faults};
 use crate::server::Shared;
 use crate::stats::{LatencyBucket, Outcome, WorkerStats};
 
@@ -330,6 +330,7 @@ impl Turn<'_> {
             Ok(Command::Key(_)) => unreachable!("keys are run in groups"),
             Err(fault) => Reply::Fault(fault),
         };
+        faults::point("session");
         let junk = self.junk(&reply);
         let length_before = output.len();
         self.stats().count(parsed.verb, Outcome::of(&reply));

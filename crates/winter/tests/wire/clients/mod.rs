@@ -29,7 +29,7 @@ fn script(path: &str) -> PathBuf {
 }
 
 /// Where clients are installed, unless the environment names another folder.
-#[expect(clippy::disallowed_methods, reason = "these are the tests' settings, not the server's")]
+#[expect(clippy::disallowed_methods, reason = "tests have no settings of their own")]
 fn installed_in(variable: Option<&str>, folder: &str) -> PathBuf {
     let named = variable.and_then(std::env::var_os).map(PathBuf::from);
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients").join(folder);

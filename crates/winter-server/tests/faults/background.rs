@@ -1,0 +1,71 @@
+//! Background work that fails is started again; a table's share in it is the table's.
+
+use winter_testkit::eventually;
+
+use crate::kit::{Faulty, describe, fault, fill, works};
+
+#[test]
+fn a_panic_in_reclaiming_one_table_is_that_tables() {
+    let faulty = Faulty::start(2);
+    let mut wire = faulty.connect();
+    for (n, actions) in ["1*panic", "1*return"].into_iter().enumerate() {
+        fault("reclaim:bad", actions);
+        wire.exchange("CREATE bad TTL 30\nCREATE good TTL 30\n", "created\ncreated\n");
+        for k in 0..300 {
+            wire.exchange(format!("PUTNEW bad k{k} v\nPUTNEW good k{k} v\n"), "ok\nok\n");
+        }
+        eventually("the fault came", || {
+            (describe(&mut wire, "bad", "restarts") == "1").then_some(())
+        });
+        faulty.store_is_down_to(64 << 10);
+        assert_eq!(faulty.work("maintenance").restarts, 0, "round {n}");
+        assert_eq!(describe(&mut wire, "good", "restarts"), "0");
+        works(&mut wire, "bad");
+        wire.exchange("DROP bad\nDROP good\n", "dropped\ndropped\n");
+    }
+    faulty.has_logged(&["a table's code panicked", r#""table":"bad""#, "reclaim:bad"]);
+}
+
+#[test]
+fn maintenance_that_fails_is_started_again_and_counted() {
+    let faulty = Faulty::start(1);
+    let mut wire = faulty.connect();
+    wire.exchange("CREATE t TTL 50\n", "created\n");
+    fault("maintenance", "2*panic");
+    eventually("it fails", || (faulty.work("maintenance").restarts == 2).then_some(()));
+    faulty.has_logged(&["background work failed", "maintenance"]);
+    for k in 0..300 {
+        wire.exchange(format!("PUTNEW t k{k} v\n"), "ok\n");
+    }
+    faulty.store_is_down_to(64 << 10);
+    assert_eq!(faulty.shared().unready(), None);
+}
+
+#[test]
+fn work_that_keeps_failing_makes_the_node_unready_and_nothing_else_stops() {
+    let faulty = Faulty::start(1);
+    let mut wire = faulty.connect();
+    fill(&mut wire, "t", 100);
+    fault("maintenance", "panic");
+    let why = eventually("it is not ready", || {
+        works(&mut wire, "t");
+        faulty.shared().unready()
+    });
+    assert_eq!(why, "failing: maintenance");
+    faulty.has_logged(&["background work keeps failing", "maintenance"]);
+    works(&mut faulty.connect(), "t");
+}
+
+#[test]
+fn a_listener_that_fails_loses_one_connection_and_goes_on() {
+    let faulty = Faulty::start(1);
+    let mut wire = faulty.connect();
+    fill(&mut wire, "t", 10);
+    fault("accept", "1*panic");
+    let mut lost = faulty.connect();
+    lost.expect_close();
+    works(&mut wire, "t");
+    works(&mut faulty.connect(), "t");
+    assert_eq!(faulty.work("listener").restarts, 1);
+    assert_eq!(faulty.shared().unready(), None);
+}

@@ -1,0 +1,149 @@
+//! A server in this process, with failpoints to set and a log to read.
+
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use fail::FailScenario;
+use winter_core::store::Seed;
+use winter_server::config::Config;
+use winter_server::metrics::Metrics;
+use winter_server::server::{Shared, Work};
+use winter_server::{Server, logging};
+use winter_testkit::{Wire, eventually};
+
+/// All that was logged in this process.
+#[derive(Clone)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log(Arc::default());
+    let writer = log.clone();
+    let subscriber = logging::subscriber(&Config::default(), false, move || writer.clone());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    log
+});
+
+/// A server, and the failpoints of this process for as long as it lives.
+pub(crate) struct Faulty {
+    server: Option<Server>,
+    logged_before: usize,
+    /// Dropped last: no other test sets a failpoint before.
+    _scenario: FailScenario<'static>,
+}
+
+impl Faulty {
+    /// A server with so many threads.
+    pub(crate) fn start(threads: usize) -> Self {
+        let scenario = FailScenario::setup();
+        let logged_before = LOG.0.lock().unwrap().len();
+        let config = Config { port: 0, http_port: None, threads, ..Config::default() };
+        let server = Some(Server::start(config, Seed(1, 2)).unwrap());
+        Self { server, logged_before, _scenario: scenario }
+    }
+
+    /// What the server's threads share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.server.as_ref().expect("it runs").shared()
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.shared().address)
+    }
+
+    /// What a piece of background work has gone through.
+    pub(crate) fn work(&self, name: &str) -> Work {
+        let all = self.shared().health.all();
+        all.into_iter().find(|(known, _)| *known == name).map(|(_, work)| work).unwrap_or_default()
+    }
+
+    /// Fails unless a line that holds all of `words` was logged.
+    #[track_caller]
+    pub(crate) fn has_logged(&self, words: &[&str]) {
+        let log = String::from_utf8(LOG.0.lock().unwrap()[self.logged_before..].to_vec()).unwrap();
+        let is_it = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(log.lines().any(is_it), "no line with {words:?} in\n{log}");
+    }
+
+    /// The metrics' sample that begins so.
+    #[track_caller]
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
+        let text = Metrics::new(Arc::clone(self.shared())).render();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
+    }
+
+    /// Waits until the store's memory is down to `bytes`.
+    #[track_caller]
+    pub(crate) fn store_is_down_to(&self, bytes: u64) {
+        let memory = &self.shared().node.memory;
+        eventually("the memory is back", || (memory.store() <= bytes).then_some(()));
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.server.take().expect("it runs").stop();
+    }
+}
+
+/// Sets a failpoint.
+#[track_caller]
+pub(crate) fn fault(point: &str, actions: &str) {
+    fail::cfg(point, actions).unwrap();
+}
+
+/// Fails unless `table`, which nothing is wrong with, is read and written as ever.
+#[track_caller]
+pub(crate) fn works(wire: &mut Wire, table: &str) {
+    for n in 0..20 {
+        wire.exchange(
+            format!("PUTNEW {table} w{n} v{n}\nGET {table} w{n}\nDELETE {table} w{n}\nGET {table} w{n}\n"),
+            format!("ok\nv{n}\nok\nnil\n"),
+        );
+    }
+}
+
+/// Makes `table` and fills it with `k0` and so on.
+#[track_caller]
+pub(crate) fn fill(wire: &mut Wire, table: &str, count: usize) {
+    wire.exchange(format!("CREATE {table}\n"), "created\n");
+    let lines: String = (0..count).map(|n| format!("PUTNEW {table} k{n} data-{n}\n")).collect();
+    wire.exchange(lines, "ok\n".repeat(count));
+}
+
+/// Fails unless `table` holds exactly what [`fill`] has written.
+#[track_caller]
+pub(crate) fn is_whole(wire: &mut Wire, table: &str, count: usize) {
+    let lines: String = (0..count).map(|n| format!("GET {table} k{n}\n")).collect();
+    let replies: String = (0..count).map(|n| format!("data-{n}\n")).collect();
+    wire.exchange(lines, replies);
+    assert_eq!(wire.ask(&format!("COUNT {table}")), count.to_string());
+}
+
+/// A field of `DESCRIBE`.
+#[track_caller]
+pub(crate) fn describe(wire: &mut Wire, table: &str, field: &str) -> String {
+    let lines = wire.ask_lines(&format!("DESCRIBE {table}"));
+    let value = lines.iter().find_map(|line| line.strip_prefix(field)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {field} in {lines:?}")).to_owned()
+}
+
+/// Fails unless `reply` tells of a fault that was caught.
+#[track_caller]
+pub(crate) fn is_caught(reply: &str, table: &str) {
+    let expected = format!("error internal: a fault of ours in table {table} was caught");
+    assert!(reply.starts_with(&expected), "{reply}");
+}

@@ -1,0 +1,104 @@
+//! Being told to stop: what was accepted is answered, and then it is over.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use winter_testkit::{DEADLINE, Server, Wire, eventually};
+
+use crate::watch::{http, info, shout};
+use crate::winter;
+
+/// Waits for the end of the server, which must have been a clean one.
+#[track_caller]
+fn ended_well(server: &mut Server) {
+    let status = server.wait();
+    assert_eq!(status.code(), Some(0), "{status}");
+    eventually("its last words are read", || {
+        server.log().iter().any(|line| line.contains("winter has stopped")).then_some(())
+    });
+}
+
+/// A client that asks for much and reads nothing: a drain has to wait for it.
+fn greedy(server: &Server) -> Wire {
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(8 << 20)), "ok\n");
+    wire.send("GET t big\n".repeat(8));
+    wire
+}
+
+#[test]
+fn what_was_accepted_is_answered_and_the_exit_is_clean() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = winter().start();
+        let mut idle = server.connect();
+        idle.exchange("CREATE t\n", "created\n");
+        let mut busy: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        for (n, wire) in busy.iter_mut().enumerate() {
+            wire.send(format!("PUTNEW t k{n} v\nGET t k{n}\n").repeat(200));
+        }
+        server.signal(signal);
+        for wire in &mut busy {
+            wire.expect("ok\nv\n".repeat(200));
+            wire.expect_close();
+        }
+        idle.expect_close();
+        ended_well(&mut server);
+        assert!(TcpStream::connect_timeout(&server.address(), DEADLINE).is_err());
+    }
+}
+
+#[test]
+fn a_client_that_never_pauses_does_not_keep_the_node_from_stopping() {
+    let mut server = winter().set("WINTER_DRAIN_TIMEOUT", "30s").start();
+    let mut wire = server.connect();
+    let before = info(&mut wire, "total_commands_processed");
+    let mut loud = server.connect();
+    let shouting = std::thread::spawn(move || shout(&mut loud, || false));
+    eventually("it shouts", || {
+        (info(&mut wire, "total_commands_processed") > before + 5_000).then_some(())
+    });
+    server.signal(Signal::TERM);
+    // Well within the drain's time: the kit's deadline is less.
+    ended_well(&mut server);
+    shouting.join().unwrap();
+}
+
+#[test]
+fn a_draining_node_is_alive_not_ready_and_takes_nobody_in() {
+    let mut server = winter().set("WINTER_DRAIN_TIMEOUT", "3s").start();
+    assert_eq!(http(&server, "/readyz").0, "HTTP/1.1 200 OK");
+    let unread = greedy(&server);
+    server.signal(Signal::TERM);
+    eventually("it is not ready", || {
+        let (status, body) = http(&server, "/readyz");
+        (status.contains("503") && body.contains("draining")).then_some(())
+    });
+    assert_eq!(http(&server, "/livez").0, "HTTP/1.1 200 OK");
+    // The system still completes connections; nobody is served on one.
+    if let Ok(late) = TcpStream::connect_timeout(&server.address(), Duration::from_secs(1)) {
+        let _ = std::io::Write::write_all(&mut &late, b"PING\n");
+        late.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut buffer = [0; 64];
+        assert!(!matches!(std::io::Read::read(&mut &late, &mut buffer), Ok(1..)));
+    }
+    ended_well(&mut server);
+    drop(unread);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (second, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut server = winter().set("WINTER_DRAIN_TIMEOUT", "60m").start();
+        let unread = greedy(&server);
+        server.signal(Signal::TERM);
+        eventually("it drains", || {
+            server.log().iter().any(|line| line.contains("draining")).then_some(())
+        });
+        assert!(server.is_running());
+        server.signal(second);
+        assert_eq!(server.wait().code(), Some(status));
+        drop(unread);
+    }
+}

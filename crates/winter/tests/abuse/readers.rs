@@ -1,0 +1,138 @@
+//! Clients that ask and do not read what they are answered.
+
+use std::io::Write;
+use std::time::Duration;
+
+use winter_testkit::{Wire, eventually};
+
+use crate::watch::{alone, info, resident_bytes};
+use crate::winter;
+
+/// Sends as many bytes as the server takes without reading any; whether all were taken.
+fn send_blindly(wire: &Wire, bytes: &[u8]) -> bool {
+    wire.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    wire.stream().write_all(bytes).is_ok()
+}
+
+#[test]
+fn replies_that_nobody_reads_take_little_memory_and_then_the_connection_is_closed() {
+    let server = winter().set("WINTER_WRITE_TIMEOUT", "2s").start();
+    let mut other = server.connect();
+    other.exchange("CREATE t\n", "created\n");
+    other.exchange(format!("PUTNEW t big {}\n", "x".repeat(1 << 20)), "ok\n");
+    other.exchange("PUTNEW t k v\n", "ok\n");
+    let before = resident_bytes(&server);
+    let mut greedy: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    for wire in &greedy {
+        send_blindly(wire, &b"GET t big\n".repeat(4_000));
+    }
+    // They were promised 16 GB; the others are served as if they were not there.
+    for _ in 0..500 {
+        other.exchange("GET t k\n", "v\n");
+    }
+    let grown = resident_bytes(&server).saturating_sub(before);
+    assert!(grown < 4 * (8 << 20), "{grown} bytes for 4 clients");
+    assert_eq!(info(&mut other, "connected_clients"), 5);
+    alone(&mut other);
+    for wire in &mut greedy {
+        // What the system had taken in still comes; then it ends.
+        let came = wire.read_to_end();
+        assert!(came.len() < 64 << 20, "{} bytes", came.len());
+    }
+    assert!(info(&mut other, "used_memory_buffers") < 64 << 10);
+}
+
+#[test]
+fn a_client_that_is_slow_but_reads_gets_everything() {
+    let server = winter().set("WINTER_WRITE_TIMEOUT", "10s").start();
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    let data = "x".repeat(256 << 10);
+    wire.exchange(format!("PUTNEW t big {data}\n"), "ok\n");
+    wire.send("GET t big\n".repeat(100));
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(2));
+        wire.expect(format!("{data}\n"));
+    }
+    wire.exchange("PING\n", "pong\n");
+}
+
+#[test]
+fn one_reply_past_the_limit_of_unread_replies_ends_the_session() {
+    let server = winter().set("WINTER_MAX_OUTPUT", "64kb").start();
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(12 << 20)), "ok\n");
+    wire.send("GET t big\n".repeat(4));
+    let came = wire.read_to_end().len();
+    assert!(came < 4 * (12 << 20), "{came}");
+    server.connect().exchange("PING\n", "pong\n");
+}
+
+#[test]
+fn all_unread_replies_together_are_bounded() {
+    // Half of the limit is for buffers when it is small: 16 MiB.
+    let server = winter().set("WINTER_MAX_MEMORY", "32mb").start();
+    let mut other = server.connect();
+    other.exchange("CREATE t\n", "created\n");
+    other.exchange(format!("PUTNEW t big {}\n", "x".repeat(8 << 20)), "ok\n");
+    let greedy: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for wire in &greedy {
+        send_blindly(wire, &b"GET t big\n".repeat(20));
+    }
+    let mut peak = 0;
+    eventually("some are dropped", || {
+        peak = peak.max(info(&mut other, "used_memory_buffers"));
+        (info(&mut other, "connected_clients") < 13).then_some(())
+    });
+    assert!(peak < 48 << 20, "{peak}");
+    drop(greedy);
+    alone(&mut other);
+    other.exchange("PUTNEW t k v\nGET t k\n", "ok\nv\n");
+}
+
+#[test]
+fn all_halves_of_commands_together_are_bounded() {
+    let server = winter().set("WINTER_MAX_MEMORY", "32mb").start();
+    let mut other = server.connect();
+    let head = b"*4\r\n$3\r\nPUT\r\n$1\r\nt\r\n$1\r\nk\r\n$16000000\r\n";
+    let mut halves: Vec<_> = (0..12).map(|_| server.connect()).collect();
+    for wire in &halves {
+        send_blindly(wire, head);
+        send_blindly(wire, &vec![b'x'; 4 << 20]);
+    }
+    let mut peak = 0;
+    eventually("some are refused", || {
+        peak = peak.max(info(&mut other, "used_memory_buffers"));
+        (info(&mut other, "connected_clients") < 13).then_some(())
+    });
+    assert!(peak < 48 << 20, "{peak}");
+    let mut told = 0;
+    for wire in &mut halves {
+        let _ = wire.stream().shutdown(std::net::Shutdown::Write);
+        let said = String::from_utf8_lossy(&wire.read_to_end()).into_owned();
+        assert!(said.is_empty() || said.starts_with("-OOM "), "{said}");
+        told += usize::from(!said.is_empty());
+    }
+    assert!(told > 0);
+    alone(&mut other);
+    assert!(info(&mut other, "used_memory_buffers") < 64 << 10);
+}
+
+#[test]
+fn the_room_of_a_long_command_does_not_stay_for_the_first_bytes_of_the_next() {
+    let server = winter().set("WINTER_REQUEST_TIMEOUT", "60s").start();
+    let mut other = server.connect();
+    other.exchange("CREATE t\n", "created\n");
+    let crowd: Vec<_> = (0..8)
+        .map(|n| {
+            let mut wire = server.connect();
+            wire.send(format!("PUT t k{n} {}\nGET t", "x".repeat(4 << 20)));
+            assert!(wire.read_line().starts_with("ok "));
+            wire
+        })
+        .collect();
+    let buffers = info(&mut other, "used_memory_buffers");
+    assert!(buffers < 8 * (128 << 10), "{buffers}");
+    drop(crowd);
+}
