@@ -90,3 +90,15 @@ pub(crate) fn shout(wire: &mut Wire, stop: impl Fn() -> bool) {
     let commands = request(&["HELP"]).repeat(20_000);
     while !stop() && wire.stream().write_all(&commands).is_ok() {}
 }
+
+/// Connections that the server has closed and the system still has replies for.
+pub(crate) fn unsent_ends(server: &Server) -> usize {
+    const FIN_WAIT_1: &str = "04";
+    let port = format!(":{:04X}", server.address().port());
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_one = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1].ends_with(&port) && fields[3] == FIN_WAIT_1
+    };
+    sockets.lines().filter(is_one).count()
+}
