@@ -19,6 +19,15 @@ pub(crate) fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
+/// Whether all threads of the server are stopped, as SIGSTOP does it in its own time.
+pub(crate) fn is_stopped(server: &Server) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    threads.filter_map(Result::ok).all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    })
+}
+
 /// A field of `INFO`.
 #[track_caller]
 pub(crate) fn info(wire: &mut Wire, field: &str) -> u64 {
