@@ -66,3 +66,11 @@ pub fn tune_http(stream: &Stream) -> io::Result<()> {
 pub fn abandon(stream: &Stream) -> io::Result<()> {
     SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
+
+/// Makes an end of `stream` without a goodbye: what the peer has not taken of
+/// its replies is let go at once, where the kernel would keep it for a while.
+pub fn let_go(stream: &Stream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "a connection's unread replies stay with the system");
+    }
+}

@@ -26,7 +26,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use winter_core::command::Verb;
 use winter_core::fault::{Fault, Kind};
 
-use crate::net::Stream;
+use crate::net::{self, Stream};
 use crate::node::TableCache;
 use crate::server::Shared;
 use crate::stats::End;
@@ -149,6 +149,8 @@ impl Session {
                 tracing::debug!(%client, reason = %ended, "a session ended");
                 if ended.was_told() {
                     self.close().await;
+                } else {
+                    net::let_go(&self.stream);
                 }
             }
         }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use winter_testkit::{DEADLINE, Wire};
+use winter_testkit::{DEADLINE, Wire, eventually};
 
-use crate::watch::{answers, http};
+use crate::watch::{answers, http, is_stopped};
 use crate::winter;
 
 #[test]
@@ -42,6 +42,7 @@ fn a_pause_of_the_whole_process_loses_nothing() {
     let mut wire = server.connect();
     wire.exchange("CREATE t\nPUTNEW t k v\nPUTNEW t short v EXPIRE 200\n", "created\nok\nok\n");
     server.signal(Signal::STOP);
+    eventually("every thread stands still", || is_stopped(&server).then_some(()));
     wire.send("GET t k\nGET t short\n");
     std::thread::sleep(Duration::from_millis(600));
     server.signal(Signal::CONT);

@@ -19,6 +19,15 @@ pub(crate) fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
+/// Whether all threads of the server are stopped, as SIGSTOP does it in its own time.
+pub(crate) fn is_stopped(server: &Server) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    threads.filter_map(Result::ok).all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    })
+}
+
 /// A field of `INFO`.
 #[track_caller]
 pub(crate) fn info(wire: &mut Wire, field: &str) -> u64 {
@@ -89,4 +98,16 @@ pub(crate) fn shout(wire: &mut Wire, stop: impl Fn() -> bool) {
     wire.exchange(request(&["CLIENT", "REPLY", "OFF"]), "");
     let commands = request(&["HELP"]).repeat(20_000);
     while !stop() && wire.stream().write_all(&commands).is_ok() {}
+}
+
+/// Connections that the server has closed and the system still has replies for.
+pub(crate) fn unsent_ends(server: &Server) -> usize {
+    const FIN_WAIT_1: &str = "04";
+    let port = format!(":{:04X}", server.address().port());
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_one = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1].ends_with(&port) && fields[3] == FIN_WAIT_1
+    };
+    sockets.lines().filter(is_one).count()
 }
