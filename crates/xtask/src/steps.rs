@@ -19,7 +19,7 @@ struct Step {
 /// A crate that has faults to inject, and the feature that compiles them in.
 const FAILPOINTS: &str = "winter-server/failpoints";
 /// The test targets that need it: `required-features` keeps them out of other runs.
-const FAULT_TESTS: &[&str] = &["--test", "mend"];
+const FAULT_TESTS: &[&str] = &["--test", "mend", "--test", "faults"];
 /// How long each fuzz target runs.
 const FUZZ_TIME: &str = "-max_total_time=15";
 

@@ -243,7 +243,7 @@ impl Partition {
     /// on, and how many entries were looked at; `None` at the partition's end.
     #[must_use]
     pub fn scan(
-        &self,
+        &mut self,
         at: Timestamp,
         table: &Table,
         from: Tag,
@@ -251,7 +251,8 @@ impl Partition {
         count: u64,
         found: &mut Vec<Vec<u8>>,
     ) -> (Option<Tag>, u64) {
-        let now = self.clock.max(at);
+        self.clock = self.clock.max(at);
+        let now = self.clock;
         let (mut looked_at, mut bytes) = (0, 0);
         let (mut last, mut next) = (None, None);
         let Some(slice) = self.slice(table) else { return (None, 0) };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use winter_core::command::{Command, KeyCommand, Scan, ServerCommand, TableCommand};
+use winter_core::command::{Command, KeyCommand, ServerCommand, TableCommand};
 use winter_core::protocol::{Dialect, Limits, Skip, Step};
 use winter_core::reply::{Reply, Value};
 use winter_core::store::index::Tag;
@@ -72,7 +72,15 @@ impl Node {
         let Some(table) = self.tables.get(command.table()) else { return Reply::MissingTable };
         match command {
             TableCommand::Count(_) => Reply::Integer(self.partition.count(self.now, table)),
-            TableCommand::Scan(_, scan) => self.scan(table, scan),
+            TableCommand::Scan(_, scan) => {
+                let mut keys = Vec::new();
+                let Some(from) = Tag::from_bits(scan.cursor) else {
+                    return Reply::Scan { cursor: 0, keys };
+                };
+                let (next, _) =
+                    self.partition.scan(self.now, table, from, scan.prefix, scan.count, &mut keys);
+                Reply::Scan { cursor: next.map_or(0, Tag::bits), keys }
+            }
             TableCommand::Drop(name) => {
                 drop(self.partition.detach(table));
                 self.tables.remove(name);
@@ -80,16 +88,6 @@ impl Node {
             }
             other => Reply::Text(format!("{other:?}")),
         }
-    }
-
-    fn scan(&self, table: &Table, scan: Scan<'_>) -> Reply<'static> {
-        let mut keys = Vec::new();
-        let Some(from) = Tag::from_bits(scan.cursor) else {
-            return Reply::Scan { cursor: 0, keys };
-        };
-        let (next, _) =
-            self.partition.scan(self.now, table, from, scan.prefix, scan.count, &mut keys);
-        Reply::Scan { cursor: next.map_or(0, Tag::bits), keys }
     }
 
     fn server(&self, command: &ServerCommand<'_>) -> Reply<'static> {

@@ -172,6 +172,9 @@ impl KeyRun<'_> {
         let mut numbers: ArrayVec<u16, GROUP_MAX> =
             group.iter().filter(|work| work.table.is_some()).map(|work| work.partition).collect();
         numbers.sort_unstable();
+        if numbers.len() > 1 {
+            numbers.iter().for_each(|&number| self.node.shards.shard(number).call());
+        }
         let mut held: ArrayVec<Held<'_>, GROUP_MAX> = ArrayVec::new();
         for number in numbers {
             if held.last().is_some_and(|last| last.number == number) {
@@ -239,7 +242,9 @@ impl KeyRun<'_> {
         reclaimed: bool,
         output: &mut Vec<u8>,
     ) -> Result<Outcome, Refusal> {
-        table.count_operation(self.worker);
+        if !reclaimed {
+            table.count_operation(self.worker);
+        }
         if table.is_dropped() {
             return Ok(self.answer(&Reply::MissingTable, output));
         }

@@ -13,6 +13,8 @@ use winter_core::time::Ttl;
 
 use super::{Node, Table, faults};
 
+/// Bytes of keys after which a step asks no further partition.
+const SCAN_BYTES_MAX: usize = 1 << 20;
 /// Cursors hold the partition's number above the tag's 28 bits.
 const TAG_BITS: u32 = Tag::END.ilog2();
 
@@ -114,18 +116,19 @@ impl Node {
             }
         };
         let mut keys = Vec::new();
-        let mut left = scan.count;
+        let (mut left, mut bytes) = (scan.count, 0);
         while let Some(shard) = self.shards.get(number) {
-            let partition = shard.lock();
+            let known = keys.len();
             let (next, looked_at) =
-                partition.scan(now, &table.core, from, scan.prefix, left, &mut keys);
+                shard.lock().scan(now, &table.core, from, scan.prefix, left, &mut keys);
             left = left.saturating_sub(looked_at);
+            bytes += keys[known..].iter().map(Vec::len).sum::<usize>();
             if let Some(tag) = next {
                 return Reply::Scan { cursor: join_cursor(number, tag), keys };
             }
             number += 1;
             from = Tag::of(0);
-            if left == 0 {
+            if left == 0 || bytes >= SCAN_BYTES_MAX {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! The partitions of a node that stands alone, a lock for each.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use winter_core::limits::PARTITIONS_STANDALONE;
@@ -11,10 +11,13 @@ use super::memory::Memory;
 
 const NEVER: u64 = u64::MAX;
 
-/// A partition behind its lock, on cache lines of its own.
+/// A partition behind its lock, on cache lines of its own. The order of the
+/// fields matters: `called` lies on the lock's cache line.
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub struct Shard {
+    /// Written to call the lock's cache line over; its value means nothing.
+    called: AtomicBool,
     partition: Mutex<Partition>,
     /// The partition's bytes as the node's memory has them; changed under the lock.
     counted: AtomicUsize,
@@ -33,6 +36,7 @@ impl Shards {
     #[must_use]
     pub fn new(seed: Seed, first_version: u64) -> Self {
         let shard = |_| Shard {
+            called: AtomicBool::new(false),
             partition: Mutex::new(Partition::new(seed, first_version)),
             counted: AtomicUsize::new(0),
             next_due: AtomicU64::new(NEVER),
@@ -67,6 +71,14 @@ impl Shards {
 }
 
 impl Shard {
+    /// Calls the lock's cache line over from the core that had it last. A plain
+    /// store waits for nothing, so that the lines of a whole group travel at
+    /// once; taking one lock after the other would wait for each.
+    #[inline]
+    pub fn call(&self) {
+        self.called.store(true, Ordering::Relaxed);
+    }
+
     /// Waits for the partition.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, Partition> {

@@ -45,7 +45,7 @@ const ONLY: &[Only] = &[
         why: "only `config` reads the environment, whole, before a port is bound",
     },
     Only {
-        names: &["use axum", "axum::"],
+        names: &["use hyper", "hyper::"],
         within: "crates/winter-server/src/",
         except: &["http"],
         why: "only `http` knows of HTTP",
