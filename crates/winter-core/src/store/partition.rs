@@ -126,7 +126,7 @@ impl Partition {
         key: HashedKey<'_>,
         op: &KeyOp<'_>,
     ) -> Reply<'_> {
-        self.clock = self.clock.max(at);
+        self.advance(at);
         match *op {
             KeyOp::Get => match self.live(table, key) {
                 Some(found) => Reply::Data(found.entry.data),
@@ -251,7 +251,7 @@ impl Partition {
         count: u64,
         found: &mut Vec<Vec<u8>>,
     ) -> (Option<Tag>, u64) {
-        self.clock = self.clock.max(at);
+        self.advance(at);
         let now = self.clock;
         let (mut looked_at, mut bytes) = (0, 0);
         let (mut last, mut next) = (None, None);

@@ -104,7 +104,9 @@ impl Shard {
             memory.count_store(before, bytes);
         }
         let due = partition.next_due().map_or(NEVER, Timestamp::as_millis);
-        self.next_due.store(due, Ordering::Relaxed);
+        if self.next_due.load(Ordering::Relaxed) != due {
+            self.next_due.store(due, Ordering::Relaxed);
+        }
     }
 
     /// Whether something is due to be reclaimed at `now`.

@@ -6,6 +6,7 @@
 //! So an idle session holds next to nothing.
 
 pub mod clients;
+mod ended;
 pub mod info;
 mod introspect;
 mod request_timer;
@@ -30,6 +31,7 @@ use crate::net::{self, Stream};
 use crate::node::TableCache;
 use crate::server::Shared;
 use crate::stats::End;
+use ended::Ended;
 use request_timer::RequestTimer;
 use turn::{State, Turn, TurnEnd};
 
@@ -95,28 +97,6 @@ enum Event {
     RequestTimeout,
 }
 
-/// Why a session ended before its client did.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
-    #[error("the client did not read its replies in time")]
-    SlowReader,
-    #[error("a command took too long to arrive")]
-    RequestTimeout,
-    #[error("the client has more replies unread than there is room for")]
-    TooMuchOutput,
-    #[error("all clients' buffers together hold too much")]
-    NoMemory,
-}
-
-impl Ended {
-    /// Whether the client was told, and is given the time to read it.
-    const fn was_told(&self) -> bool {
-        matches!(self, Self::RequestTimeout | Self::NoMemory)
-    }
-}
-
 impl Session {
     /// A session on `stream`, run by the thread `worker`.
     #[must_use]
@@ -145,7 +125,7 @@ impl Session {
                 self.close().await;
             }
             Err(ended) => {
-                self.count_end(&ended);
+                self.shared.node.stats.count_end(ended.kind());
                 tracing::debug!(%client, reason = %ended, "a session ended");
                 if ended.was_told() {
                     self.close().await;
@@ -154,16 +134,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    fn count_end(&self, ended: &Ended) {
-        self.shared.node.stats.count_end(match ended {
-            Ended::SlowReader => End::SlowReader,
-            Ended::TooMuchOutput => End::OutputLimit,
-            Ended::RequestTimeout => End::RequestTimeout,
-            Ended::NoMemory => End::Memory,
-            Ended::Broken(_) => End::Broken,
-        });
     }
 
     /// Why the session ended when nothing went wrong with the connection.
