@@ -380,15 +380,14 @@ impl World {
     }
 
     fn scan(&mut self, table: usize, count: u8) {
-        let now = self.clock.max(self.wall);
-        let lives = |item: &Item| item.deadline.is_none_or(|deadline| deadline > now);
+        self.tick();
         let items = &self.items[table];
         let scan = &mut self.scans[table];
         if scan.from.is_none() {
             *scan = Scanning::default();
             scan.standing = items.keys().cloned().collect();
         }
-        scan.standing.retain(|key| items.get(key).is_some_and(lives));
+        scan.standing.retain(|key| items.contains_key(key));
         let from = scan.from.unwrap_or(Tag::of(0));
         let mut keys = Vec::new();
         let at = Timestamp::from_millis(self.wall);
@@ -397,7 +396,7 @@ impl World {
         assert!(next.is_none_or(|next| next > from), "a step goes on");
         assert!(keys.len() as u64 <= looked_at);
         for key in &keys {
-            assert!(items.get(key).is_some_and(lives), "a scan shows what is there");
+            assert!(items.contains_key(key), "a scan shows what is there");
         }
         scan.seen.extend(keys);
         scan.from = next;
