@@ -259,6 +259,8 @@ impl Server {
             let end = async { tokio::time::timeout(LISTENER_END_MAX, listener).await };
             if control.block_on(end).is_err() {
                 tracing::warn!("the listener did not end in time");
+            } else {
+                tracing::info!("no connection is accepted any more");
             }
         }
         while !self.shared.clients.is_empty() && Instant::now() < deadline {

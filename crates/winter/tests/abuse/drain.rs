@@ -76,6 +76,11 @@ fn a_draining_node_is_alive_not_ready_and_takes_nobody_in() {
         (status.contains("503") && body.contains("draining")).then_some(())
     });
     assert_eq!(http(&server, "/livez").0, "HTTP/1.1 200 OK");
+    // Whoever had connected until now is served yet.
+    eventually("it takes nobody in", || {
+        let closed = "no connection is accepted any more";
+        server.log().iter().any(|line| line.contains(closed)).then_some(())
+    });
     // The system still completes connections; nobody is served on one.
     if let Ok(late) = TcpStream::connect_timeout(&server.address(), Duration::from_secs(1)) {
         let _ = std::io::Write::write_all(&mut &late, b"PING\n");
