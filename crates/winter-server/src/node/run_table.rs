@@ -136,17 +136,21 @@ impl Node {
         Reply::Scan { cursor: if is_over { 0 } else { join_cursor(number, from) }, keys }
     }
 
-    /// What a table holds over all partitions.
-    #[must_use]
-    pub fn holdings(&self, table: &Table) -> Holdings {
+    /// What a table holds over all partitions, once what has expired is gone.
+    fn holdings(&self, table: &Table) -> Holdings {
+        let now = self.clock.now();
         let mut sum = Holdings::default();
-        self.shards.iter().for_each(|shard| sum += shard.lock().holdings(&table.core));
+        for shard in self.shards.iter() {
+            sum += shard.with(&self.memory, |partition| {
+                partition.reclaim_expired(now, &table.core);
+                partition.holdings(&table.core)
+            });
+        }
         sum
     }
 
     fn describe(&self, table: &Table) -> Vec<(String, String)> {
         let options = &table.core.options;
-        let entries = self.count(table);
         let held = self.holdings(table);
         let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
         let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
@@ -157,7 +161,7 @@ impl Node {
             ("maxvalue", limit(options.value_bytes_max)),
             ("ttl", limit(options.ttl.map(Ttl::as_millis))),
             ("once", yes_no(options.once)),
-            ("entries", entries.to_string()),
+            ("entries", held.entries.to_string()),
             ("bytes", held.bytes.to_string()),
             ("allocated_bytes", held.allocated_bytes.to_string()),
             ("operations", table.operations().to_string()),
