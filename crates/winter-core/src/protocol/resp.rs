@@ -68,6 +68,11 @@ fn read_words<'a>(
     let command_max = command_bytes_max(limits.value_bytes_max);
     let bulk_max = bulk_bytes_max(limits.value_bytes_max);
     for n in 0..words.len() {
+        if let Some((word, end)) = short_bulk(input, at).filter(|&(_, end)| end <= command_max) {
+            words[n] = word;
+            at = end;
+            continue;
+        }
         let (length, bytes) = match header(&input[at..], b'$')? {
             Header::Incomplete => return Ok(Step::Incomplete(input.len() + 1)),
             Header::Length { value, bytes } => (value, bytes),
@@ -165,22 +170,28 @@ pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
     }
 }
 
-/// A length of one to three digits, which nearly every header has.
+/// A bulk string of at most 99 bytes that stands whole at `at`, and where it
+/// ends: nearly every argument is one.
+#[inline]
+fn short_bulk(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = input.get(at..)?;
+    let (length, start) = short_header(rest, b'$')?;
+    let (word, line_end) = rest.get(start..start + length + 2)?.split_at(length);
+    (line_end == b"\r\n").then_some((word, at + start + length + 2))
+}
+
+/// A length of one or two digits, where at least seven bytes have come: the
+/// length, and how many bytes the header takes.
 #[inline]
 fn short_header(input: &[u8], kind: u8) -> Option<(usize, usize)> {
-    let &[first, a, b, c, d, e, ..] = input else { return None };
-    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
-    let (x, y, z) = (digit(a), digit(b), digit(c));
+    let &[first, a, b, c, d, ..] = input.first_chunk::<7>()?;
+    let (x, y) = (usize::from(a.wrapping_sub(b'0')), usize::from(b.wrapping_sub(b'0')));
     if first != kind || x > 9 {
         None
     } else if [b, c] == *b"\r\n" {
         Some((x, 4))
-    } else if y > 9 || x == 0 {
-        None
-    } else if [c, d] == *b"\r\n" {
+    } else if [c, d] == *b"\r\n" && y <= 9 && x != 0 {
         Some((x * 10 + y, 5))
-    } else if z <= 9 && [d, e] == *b"\r\n" {
-        Some((x * 100 + y * 10 + z, 6))
     } else {
         None
     }
