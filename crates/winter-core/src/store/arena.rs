@@ -75,9 +75,10 @@ impl Lifespan {
     }
 }
 
+/// What is known of a page beside its bytes, apart from them: readers need the
+/// bytes alone.
 #[derive(Debug, Default)]
 struct Page {
-    bytes: Vec<u8>,
     /// Bytes of entries that the index leads to.
     live: usize,
     /// The class of its entries' times to live, when they were written.
@@ -90,7 +91,8 @@ struct Page {
 /// The pages of a slice.
 #[derive(Debug)]
 pub struct Arena {
-    /// By number; the first is never used, so that no location is 0.
+    /// Each page's bytes, by its number; the first is never used, so that no location is 0.
+    bytes: Vec<Vec<u8>>,
     pages: Vec<Page>,
     free: Vec<u32>,
     open: [Option<PageNumber>; CLASSES],
@@ -108,6 +110,7 @@ pub struct Arena {
 impl Default for Arena {
     fn default() -> Self {
         Self {
+            bytes: vec![Vec::new()],
             pages: vec![Page::default()],
             free: Vec::new(),
             open: [None; CLASSES],
@@ -125,6 +128,7 @@ impl Arena {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.page_bytes
+            + self.bytes.capacity() * size_of::<Vec<u8>>()
             + self.pages.capacity() * size_of::<Page>()
             + self.free.capacity() * size_of::<u32>()
     }
@@ -152,18 +156,26 @@ impl Arena {
     #[inline]
     #[must_use]
     pub fn read(&self, location: Location) -> Option<(Entry<'_>, usize)> {
-        let page = self.pages.get(location.page().0 as usize)?;
-        Entry::decode(&page.bytes, location.offset())
+        let page = self.bytes.get(location.page().0 as usize)?;
+        Entry::decode(page, location.offset())
     }
 
-    /// A byte of each of the first two cache lines at `location`, read so that
-    /// the cache holds them: a typical entry lies across two.
+    /// The first byte at `location`, read so that the cache holds its line.
     #[inline]
     #[must_use]
     pub fn touch(&self, location: Location) -> u8 {
-        let Some(page) = self.pages.get(location.page().0 as usize) else { return 0 };
-        let byte = |at: usize| page.bytes.get(at).copied().unwrap_or(0);
-        byte(location.offset()) ^ byte(location.offset() + CACHE_LINE_BYTES)
+        let page = self.bytes.get(location.page().0 as usize);
+        page.and_then(|page| page.get(location.offset())).copied().unwrap_or(0)
+    }
+
+    /// A byte of each further cache line of the entry at `location`, as far as
+    /// the processor would not read ahead by itself.
+    #[inline]
+    #[must_use]
+    pub fn touch_rest(&self, location: Location) -> u8 {
+        let Some((entry, _)) = self.read(location) else { return 0 };
+        let lines = entry.data.iter().rev().step_by(CACHE_LINE_BYTES).take(4);
+        lines.fold(0, |sum, byte| sum ^ byte)
     }
 
     /// Appends an entry: where it lies, or `None` when the arena has no page
@@ -176,9 +188,10 @@ impl Arena {
         } else {
             self.page_with_room(length, class)?
         };
+        let bytes = &mut self.bytes[number.0 as usize];
+        let location = Location::new(number, bytes.len());
+        entry.encode(bytes);
         let page = &mut self.pages[number.0 as usize];
-        let location = Location::new(number, page.bytes.len());
-        entry.encode(&mut page.bytes);
         page.live += length;
         if let Some(deadline) = entry.deadline {
             page.span = Some(Lifespan::widened(page.span, deadline));
@@ -264,7 +277,7 @@ impl Arena {
     /// Every entry of `page` in the order they were written, garbage too.
     #[must_use]
     pub fn entries(&self, page: PageNumber) -> Entries<'_> {
-        let bytes = self.pages.get(page.0 as usize).map_or(&[][..], |page| &page.bytes);
+        let bytes = self.bytes.get(page.0 as usize).map_or(&[][..], Vec::as_slice);
         Entries { page, bytes, offset: 0 }
     }
 
@@ -283,16 +296,17 @@ impl Arena {
         let looked_at = pages.min(CANDIDATES_MAX);
         let start = self.search_from;
         self.search_from = (start + looked_at) % pages;
+        let garbage = |&n: &usize| self.bytes[n].len() - self.pages[n].live;
         (start..start + looked_at)
             .map(|n| n % pages)
-            .max_by_key(|&n| self.pages[n].bytes.len() - self.pages[n].live)
-            .filter(|&n| self.pages[n].bytes.len() > self.pages[n].live)
+            .max_by_key(garbage)
+            .filter(|n| garbage(n) > 0)
             .map(|n| PageNumber(u32::try_from(n).expect("fewer than 2^22 pages")))
     }
 
     fn page_with_room(&mut self, length: usize, class: usize) -> Option<PageNumber> {
         if let Some(number) = self.open[class] {
-            let page = &mut self.pages[number.0 as usize].bytes;
+            let page = &mut self.bytes[number.0 as usize];
             let taken = page.len() + length;
             if taken <= page.capacity() {
                 return Some(number);
@@ -315,22 +329,24 @@ impl Arena {
             Some(number) => number,
             None if self.pages.len() < PAGES_MAX => {
                 self.pages.push(Page::default());
+                self.bytes.push(Vec::new());
                 u32::try_from(self.pages.len() - 1).expect("fewer than 2^22 pages")
             }
             None => return None,
         };
-        let page = &mut self.pages[number as usize];
-        page.bytes = Vec::with_capacity(bytes);
-        page.class = class;
-        self.page_bytes += page.bytes.capacity();
+        let page = Vec::with_capacity(bytes);
+        self.page_bytes += page.capacity();
+        self.bytes[number as usize] = page;
+        self.pages[number as usize].class = class;
         Some(PageNumber(number))
     }
 
     fn free_page(&mut self, number: PageNumber) {
         self.close(number);
         let page = std::mem::take(&mut self.pages[number.0 as usize]);
-        self.used -= page.bytes.len();
-        self.page_bytes -= page.bytes.capacity();
+        let bytes = std::mem::take(&mut self.bytes[number.0 as usize]);
+        self.used -= bytes.len();
+        self.page_bytes -= bytes.capacity();
         self.scheduled -= usize::from(page.scheduled.is_some());
         self.free.push(number.0);
     }
@@ -339,8 +355,9 @@ impl Arena {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let sum = |count: fn(&Page) -> usize| self.pages.iter().map(count).sum::<usize>();
-        self.page_bytes == sum(|page| page.bytes.capacity())
-            && self.used == sum(|page| page.bytes.len())
+        self.bytes.len() == self.pages.len()
+            && self.page_bytes == self.bytes.iter().map(Vec::capacity).sum::<usize>()
+            && self.used == self.bytes.iter().map(Vec::len).sum::<usize>()
             && self.live == sum(|page| page.live)
             && self.scheduled == sum(|page| usize::from(page.scheduled.is_some()))
     }

@@ -13,6 +13,8 @@
 //! - the order of a scan is the order of the hashes, whatever grows meanwhile;
 //! - a miss ends at the first greater tag.
 
+use smallvec::{SmallVec, smallvec};
+
 const TAG_BITS: u32 = 28;
 const LOCATION_BITS: u32 = 36;
 /// Slots of a segment at the most: what one growth moves.
@@ -58,13 +60,14 @@ pub struct Position {
     slot: usize,
 }
 
-/// The index of a slice.
+/// The index of a slice. While there is one segment it stands here and nothing
+/// leads to it, so that a small slice is a cache miss or two away.
 #[derive(Debug)]
 pub struct Index {
-    /// Segment numbers by the first `depth` bits of the tag.
+    segments: SmallVec<[Segment; 1]>,
+    /// Segment numbers by the first `depth` bits of the tag; empty at depth 0.
     directory: Vec<u32>,
     depth: u32,
-    segments: Vec<Segment>,
     len: usize,
     bytes: usize,
 }
@@ -72,9 +75,9 @@ pub struct Index {
 impl Default for Index {
     fn default() -> Self {
         let mut index = Self {
-            directory: vec![0],
+            segments: smallvec![Segment::with_slots(SLOTS_LEAST, 0)],
+            directory: Vec::new(),
             depth: 0,
-            segments: vec![Segment::with_slots(SLOTS_LEAST, 0)],
             len: 0,
             bytes: 0,
         };
@@ -111,14 +114,25 @@ impl Index {
     }
 
     fn measure(&self) -> usize {
-        self.directory.capacity() * size_of::<u32>()
-            + self.segments.capacity() * size_of::<Segment>()
+        self.fixed_bytes()
             + self.segments.iter().map(|s| s.slots.len() * size_of::<u64>()).sum::<usize>()
     }
 
     #[inline]
     fn segment_of(&self, tag: Tag) -> usize {
+        if self.depth == 0 {
+            return 0;
+        }
         self.directory[(tag.0 >> (TAG_BITS - self.depth)) as usize] as usize
+    }
+
+    /// Reads the slot that `tag` begins at into the cache. It compares nothing: a
+    /// processor that guesses wrong would wait for the slot before it went on.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, tag: Tag) -> u64 {
+        let segment = &self.segments[self.segment_of(tag)];
+        segment.slots[segment.home(tag)]
     }
 
     /// The slot of `tag` whose location `is_it` recognises.
@@ -215,7 +229,8 @@ impl Index {
         let (low, high) = old.halves();
         let slots = low.slots.len() + high.slots.len();
         if old_depth == self.depth {
-            self.directory = self.directory.iter().flat_map(|&s| [s, s]).collect();
+            let whole = if self.depth == 0 { &[0][..] } else { &self.directory };
+            self.directory = whole.iter().flat_map(|&s| [s, s]).collect();
             self.depth += 1;
         }
         let width = 1usize << (self.depth - old_depth);
@@ -229,8 +244,8 @@ impl Index {
     }
 
     fn fixed_bytes(&self) -> usize {
-        self.directory.capacity() * size_of::<u32>()
-            + self.segments.capacity() * size_of::<Segment>()
+        let segments = if self.segments.spilled() { self.segments.capacity() } else { 0 };
+        self.directory.capacity() * size_of::<u32>() + segments * size_of::<Segment>()
     }
 }
 

@@ -4,22 +4,27 @@
 //! make the same answers and the same entries. Where bytes lie, and when expired
 //! ones are reclaimed, is no part of that state: reclaiming is local and lazy.
 
+mod cost;
 mod upkeep;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use smallvec::SmallVec;
+
 use super::arena::PageNumber;
 use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
 use super::index::{Location, Tag};
-use super::slice::{Found, Reclaimed, SLOT_BYTES, Slice};
+use super::slice::{Found, Reclaimed, Slice};
 use super::table::{Table, TableId};
 use crate::command::parse::too_long;
 use crate::command::{KeyOp, Version, Write};
 use crate::fault::{Fault, Kind};
 use crate::reply::Reply;
-use crate::time::{Deadline, Timestamp, Ttl};
+use crate::time::{Timestamp, Ttl};
+
+pub use cost::Cost;
 
 /// Bytes of keys that one scan step returns at the most.
 const SCAN_BYTES_MAX: usize = 1 << 20;
@@ -36,7 +41,8 @@ pub struct Partition {
     version: u64,
     /// The highest time that was brought: time never goes back.
     clock: Timestamp,
-    slices: Vec<Option<Box<Slice>>>,
+    /// By the table's slot; the first stands here.
+    slices: SmallVec<[Option<Box<Slice>>; 1]>,
     /// Pages to be swept, by when.
     due: BinaryHeap<Due>,
     /// Pages of all slices that are to be swept: what of `due` is not out of date.
@@ -44,15 +50,6 @@ pub struct Partition {
     /// Bytes that slices have allocated.
     slice_bytes: usize,
     reclaimed: Reclaimed,
-}
-
-/// What a write would add to a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Entries.
-    pub entries: u64,
-    /// Bytes of entries and their slots.
-    pub bytes: u64,
 }
 
 /// What a table holds in one partition.
@@ -89,13 +86,13 @@ pub enum Mended {
 impl Partition {
     /// An empty partition whose versions are greater than `first_version`.
     #[must_use]
-    pub const fn new(seed: Seed, first_version: Version) -> Self {
+    pub fn new(seed: Seed, first_version: Version) -> Self {
         Self {
             seed,
             first_version,
             version: 0,
             clock: Timestamp::from_millis(0),
-            slices: Vec::new(),
+            slices: SmallVec::new(),
             due: BinaryHeap::new(),
             scheduled: 0,
             slice_bytes: 0,
@@ -107,7 +104,11 @@ impl Partition {
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.slice_bytes
-            + self.slices.capacity() * size_of::<Option<Box<Slice>>>()
+            + if self.slices.spilled() {
+                self.slices.capacity() * size_of::<Option<Box<Slice>>>()
+            } else {
+                0
+            }
             + self.due.capacity() * size_of::<Due>()
     }
 
@@ -192,46 +193,6 @@ impl Partition {
         })
     }
 
-    /// What `op` would add if it were applied at `at`; `None` when it would write nothing.
-    #[must_use]
-    pub fn cost(
-        &self,
-        at: Timestamp,
-        table: &Table,
-        key: HashedKey<'_>,
-        op: &KeyOp<'_>,
-    ) -> Option<Cost> {
-        let now = self.clock.max(at);
-        let found = self.slice(table).and_then(|slice| slice.find(key));
-        let live = found.filter(|found| !is_expired(&found.entry, now));
-        let (data, expires) = match (*op, live) {
-            (KeyOp::PutNew(write) | KeyOp::Add(write), None) | (KeyOp::Put(write), _) => {
-                (write.data, write.ttl.or(table.options.ttl).is_some())
-            }
-            (KeyOp::Cas(expected, write), Some(found))
-                if self.first_version + found.entry.version == expected =>
-            {
-                (write.data, write.ttl.or(table.options.ttl).is_some())
-            }
-            (KeyOp::Touch(ttl, expected), Some(found))
-                if expected.is_none_or(|v| self.first_version + found.entry.version == v) =>
-            {
-                (found.entry.data, ttl.is_some())
-            }
-            _ => return None,
-        };
-        let deadline = expires.then_some(Deadline::from_millis(0));
-        let entry = Entry { version: self.version + 1, deadline, key: key.key, data };
-        let bytes = (entry.encoded_len() + SLOT_BYTES) as u64;
-        Some(match found {
-            Some(old) => Cost {
-                entries: 0,
-                bytes: bytes.saturating_sub((old.entry.encoded_len() + SLOT_BYTES) as u64),
-            },
-            None => Cost { entries: 1, bytes },
-        })
-    }
-
     /// How many entries of `table` have not expired at `at`.
     pub fn count(&mut self, at: Timestamp, table: &Table) -> u64 {
         self.reclaim_expired(at, table);
@@ -298,19 +259,26 @@ impl Partition {
         })
     }
 
-    /// Reads the slot that `key` would have: where its entry may lie. Done for
-    /// many keys before their entries are read, so that cache misses overlap.
+    /// Reads into the cache the slot of a key with `hash`. Done for many keys
+    /// before their entries are read, so that cache misses overlap.
     #[inline]
     #[must_use]
-    pub fn touch_slot(&self, table: &Table, hash: u64) -> Option<Location> {
-        self.slice(table)?.touch_slot(hash)
+    pub fn touch_slot(&self, table: &Table, hash: u64) -> u64 {
+        self.slice(table).map_or(0, |slice| slice.touch_slot(hash))
     }
 
-    /// Reads into the cache an entry that [`Partition::touch_slot`] found.
+    /// Reads into the cache the front of a key's entry, after its slot.
     #[inline]
     #[must_use]
-    pub fn touch_entry(&self, table: &Table, location: Location) -> u8 {
-        self.slice(table).map_or(0, |slice| slice.touch_entry(location))
+    pub fn touch_entry(&self, table: &Table, hash: u64) -> Option<(Location, u8)> {
+        self.slice(table)?.touch_entry(hash)
+    }
+
+    /// Reads into the cache the rest of an entry that [`Partition::touch_entry`] found.
+    #[inline]
+    #[must_use]
+    pub fn touch_rest(&self, table: &Table, location: Location) -> u8 {
+        self.slice(table).map_or(0, |slice| slice.touch_rest(location))
     }
 
     #[inline]

@@ -16,6 +16,7 @@ const GARBAGE_BYTES_FREE: usize = 1 << 10;
 
 /// What can be asked of a slice: see the module.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Slice {
     table: TableId,
     index: Index,
@@ -136,18 +137,27 @@ impl Slice {
         Some(Found { entry: entry?, position, location })
     }
 
-    /// Where an entry with `hash` may lie: the slot is read, the entry is not.
+    /// Reads the slot of an entry with `hash` into the cache.
     #[inline]
     #[must_use]
-    pub fn touch_slot(&self, hash: u64) -> Option<Location> {
-        self.index.find(Tag::of(hash), |_| true).map(|(_, location)| location)
+    pub fn touch_slot(&self, hash: u64) -> u64 {
+        self.index.touch(Tag::of(hash))
     }
 
-    /// Reads the entry at `location` into the cache.
+    /// Where an entry with `hash` may lie, after its slot was touched. Its first
+    /// bytes are read into the cache.
     #[inline]
     #[must_use]
-    pub fn touch_entry(&self, location: Location) -> u8 {
-        self.arena.touch(location)
+    pub fn touch_entry(&self, hash: u64) -> Option<(Location, u8)> {
+        let (_, location) = self.index.find(Tag::of(hash), |_| true)?;
+        Some((location, self.arena.touch(location)))
+    }
+
+    /// Reads what is left of an entry into the cache.
+    #[inline]
+    #[must_use]
+    pub fn touch_rest(&self, location: Location) -> u8 {
+        self.arena.touch_rest(location)
     }
 
     /// Whether the arena can take another page.

@@ -14,17 +14,18 @@ use arrayvec::ArrayVec;
 use parking_lot::MutexGuard;
 use winter_core::command::KeyCommand;
 use winter_core::fault::{Fault, Kind};
+use winter_core::limits::PARTITIONS_STANDALONE;
 use winter_core::protocol::Dialect;
 use winter_core::reply::Reply;
 use winter_core::store::{HashedKey, Partition};
 use winter_core::time::Timestamp;
 
-use super::shards::{Shard, Shards};
+use super::shards::{Shard, ShardSet, Shards};
 use super::{Node, Table, faults};
 use crate::stats::Outcome;
 
 /// Commands of a group at the most: as many misses as a core can have under way.
-pub(crate) const GROUP_MAX: usize = 8;
+pub(crate) const GROUP_MAX: usize = 16;
 
 /// What became of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,8 @@ struct Work<'a> {
     command: &'a KeyCommand<'a>,
     table: Option<usize>,
     partition: u16,
+    /// Where the partition stands among those that the group holds.
+    held: u8,
     hash: u64,
 }
 
@@ -108,7 +111,6 @@ impl<'a> Work<'a> {
 
 /// A partition that this group holds.
 struct Held<'n> {
-    number: u16,
     shard: &'n Shard,
     partition: MutexGuard<'n, Partition>,
 }
@@ -122,7 +124,7 @@ enum Refusal {
 }
 
 impl KeyRun<'_> {
-    /// Runs `commands`, at most eight, in order, and writes their replies.
+    /// Runs `commands`, at most [`GROUP_MAX`], in order, and writes their replies.
     pub fn run(
         &self,
         tables: &mut TableCache,
@@ -134,9 +136,9 @@ impl KeyRun<'_> {
         let mut done = 0;
         let mut reclaimed = false;
         while done < commands.len() {
-            let group = self.prepare(tables, &commands[done..]);
+            let mut group = self.prepare(tables, &commands[done..]);
             let (count, needs_room) =
-                self.run_locked(tables, &group, reclaimed, output, &mut answered);
+                self.run_locked(tables, &mut group, reclaimed, output, &mut answered);
             done += count;
             if let Some(table) = needs_room {
                 self.node.make_room(&tables.tables[table], self.now);
@@ -163,26 +165,26 @@ impl KeyRun<'_> {
                 ),
                 None => (0, 0),
             };
-            group.push(Work { command, table, partition, hash });
+            group.push(Work { command, table, partition, held: 0, hash });
         }
         group
     }
 
-    fn lock(&self, group: &[Work<'_>]) -> ArrayVec<Held<'_>, GROUP_MAX> {
-        let mut numbers: ArrayVec<u16, GROUP_MAX> =
-            group.iter().filter(|work| work.table.is_some()).map(|work| work.partition).collect();
-        numbers.sort_unstable();
-        if numbers.len() > 1 {
-            numbers.iter().for_each(|&number| self.node.shards.shard(number).call());
+    /// Locks the group's partitions, and notes for each command which of them is its.
+    fn lock(&self, group: &mut [Work<'_>]) -> ArrayVec<Held<'_>, GROUP_MAX> {
+        let mut numbers = ShardSet::default();
+        group.iter().filter(|w| w.table.is_some()).for_each(|w| numbers.insert(w.partition));
+        if group.len() > 1 {
+            numbers.for_each(|number| self.node.shards.shard(number).call());
         }
-        let mut held: ArrayVec<Held<'_>, GROUP_MAX> = ArrayVec::new();
-        for number in numbers {
-            if held.last().is_some_and(|last| last.number == number) {
-                continue;
-            }
+        let mut held = ArrayVec::new();
+        let mut places = [0u8; PARTITIONS_STANDALONE as usize];
+        numbers.for_each(|number| {
             let shard = self.node.shards.shard(number);
-            held.push(Held { number, shard, partition: shard.lock() });
-        }
+            places[usize::from(number)] = u8::try_from(held.len()).expect("a group is small");
+            held.push(Held { shard, partition: shard.lock() });
+        });
+        group.iter_mut().for_each(|work| work.held = places[usize::from(work.partition)]);
         held
     }
 
@@ -191,7 +193,7 @@ impl KeyRun<'_> {
     fn run_locked(
         &self,
         tables: &TableCache,
-        group: &[Work<'_>],
+        group: &mut [Work<'_>],
         mut reclaimed: bool,
         output: &mut Vec<u8>,
         answered: &mut impl FnMut(Outcome),
@@ -210,7 +212,7 @@ impl KeyRun<'_> {
                 answered(self.answer(&Reply::MissingTable, output));
                 continue;
             };
-            let held = held_for(&mut held, work.partition);
+            let held = &mut held[usize::from(work.held)];
             match self.run_one(&tables.tables[number], work, held, reclaimed, output) {
                 Ok(outcome) => answered(outcome),
                 Err(Refusal::Fault(fault)) => answered(self.answer(&Reply::Fault(fault), output)),
@@ -338,31 +340,28 @@ fn memory_fault(node: &Node) -> Fault {
     )
 }
 
-/// Reads what the group will need, so that the caches hold it.
+/// Reads what the group will need, so that the caches hold it: first every slot,
+/// then every entry, for as many reads to be under way as there are commands.
 fn touch(tables: &TableCache, group: &[Work<'_>], held: &[Held<'_>]) {
+    let known = || {
+        group.iter().filter_map(|work| {
+            let table = &tables.tables[work.table?].core;
+            Some((work, table, &held[usize::from(work.held)].partition))
+        })
+    };
+    let slots = known()
+        .fold(0, |sum, (work, table, partition)| sum ^ partition.touch_slot(table, work.hash));
+    black_box(slots);
+    let mut sum = 0;
     let mut found = ArrayVec::<_, GROUP_MAX>::new();
-    for work in group {
-        let Some(number) = work.table else { continue };
-        let table = &tables.tables[number].core;
-        let partition = &held[place(held, work.partition)].partition;
-        if let Some(location) = partition.touch_slot(table, work.hash) {
+    for (work, table, partition) in known() {
+        if let Some((location, byte)) = partition.touch_entry(table, work.hash) {
             found.push((table, partition, location));
+            sum ^= byte;
         }
     }
-    let mut sum = 0u8;
     for (table, partition, location) in found {
-        sum ^= partition.touch_entry(table, location);
+        sum ^= partition.touch_rest(table, location);
     }
     black_box(sum);
-}
-
-fn place(held: &[Held<'_>], number: u16) -> usize {
-    held.iter()
-        .position(|held| held.number == number)
-        .expect("every partition of the group is held")
-}
-
-fn held_for<'h, 'n>(held: &'h mut [Held<'n>], number: u16) -> &'h mut Held<'n> {
-    let place = place(held, number);
-    &mut held[place]
 }

@@ -115,3 +115,30 @@ impl Shard {
         self.next_due.load(Ordering::Relaxed) <= now.as_millis()
     }
 }
+
+const WORD_BITS: usize = u64::BITS as usize;
+const WORDS: usize = (PARTITIONS_STANDALONE as usize).div_ceil(WORD_BITS);
+
+/// A set of partitions, in the order of their numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardSet([u64; WORDS]);
+
+impl ShardSet {
+    /// Puts the partition with this number in.
+    #[inline]
+    pub fn insert(&mut self, number: u16) {
+        let number = usize::from(number);
+        self.0[number / WORD_BITS] |= 1 << (number % WORD_BITS);
+    }
+
+    /// Shows each number, from the smallest on.
+    #[inline]
+    pub fn for_each(self, mut visit: impl FnMut(u16)) {
+        for (first, mut word) in (0u16..).step_by(WORD_BITS).zip(self.0) {
+            while word != 0 {
+                visit(first + u16::try_from(word.trailing_zeros()).expect("less than 64"));
+                word &= word - 1;
+            }
+        }
+    }
+}
