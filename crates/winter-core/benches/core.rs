@@ -1,11 +1,15 @@
-//! What the pieces of a command cost: reading it, finding, writing, reclaiming.
+//! What the pieces of a command cost: reading it, finding, writing, reclaiming;
+//! and what a snapshot does.
 //!
 //! `cargo bench -p winter-core`, or with a name after `--` to run some.
 
 use std::sync::OnceLock;
 
-use divan::counter::ItemsCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use winter_core::cluster::entry::{EntryWriter, NewTable, Operation, TableRef};
+use winter_core::cluster::replica::{Replica, Unheard};
+use winter_core::cluster::snapshot::{Frozen, Receiving};
 use winter_core::command::{KeyOp, TableOptions, Write};
 use winter_core::protocol::{Dialect, Limits, Step};
 use winter_core::store::{HashedKey, Partition, Seed, Table, TableId, partition_of};
@@ -242,5 +246,83 @@ mod reclaiming {
                     store.apply(&key_of(scrambled(n) % LIVES), &KeyOp::Delete(None));
                 }
             });
+    }
+}
+
+/// A partition of a million entries over sixteen, with 100 bytes of key and data each.
+mod snapshots {
+    use super::*;
+
+    const ENTRIES: u64 = 62_500;
+    const CHUNK_BYTES: usize = 256 << 10;
+
+    fn replica() -> &'static std::sync::Mutex<Replica> {
+        static REPLICA: OnceLock<std::sync::Mutex<Replica>> = OnceLock::new();
+        REPLICA.get_or_init(|| filled().into())
+    }
+
+    fn filled() -> Replica {
+        let table = TableRef { id: TableId(1), slot: 0 };
+        let new = NewTable { table, name: "bench", options: TableOptions::default() };
+        let mut replica = Replica::new(SEED, 0);
+        let mut writer = EntryWriter::default();
+        writer.push(&Operation::Create(new));
+        for n in 0..ENTRIES {
+            let op = KeyOp::Put(Write { data: &[7; 84], ttl: None });
+            let key = key_of(scrambled(n));
+            let operation = Operation::Key { table, key: &key, op };
+            if !writer.has_room_for(&operation) {
+                replica.apply(&writer.seal(NOW), &mut Unheard).expect("it can be read");
+            }
+            writer.push(&operation);
+        }
+        replica.apply(&writer.seal(NOW), &mut Unheard).expect("it can be read");
+        replica
+    }
+
+    fn chunks(mut frozen: Frozen) -> impl Iterator<Item = impl AsRef<[u8]>> {
+        std::iter::from_fn(move || frozen.next(CHUNK_BYTES))
+    }
+
+    /// What the partition's lock is held for.
+    #[divan::bench]
+    fn freeze(bencher: Bencher<'_, '_>) {
+        let replica = replica().lock().expect("no bench panics");
+        bencher.counter(ItemsCount::new(ENTRIES)).bench_local(|| replica.freeze());
+    }
+
+    /// The first chunk: looking at all entries, and sorting them.
+    #[divan::bench]
+    fn first_chunk(bencher: Bencher<'_, '_>) {
+        let replica = replica().lock().expect("no bench panics");
+        bencher
+            .counter(ItemsCount::new(ENTRIES))
+            .with_inputs(|| replica.freeze())
+            .bench_local_refs(|frozen| frozen.next(CHUNK_BYTES).map(|chunk| chunk.len()));
+    }
+
+    #[divan::bench]
+    fn stream(bencher: Bencher<'_, '_>) {
+        let replica = replica().lock().expect("no bench panics");
+        let bytes = chunks(replica.freeze()).map(|chunk| chunk.as_ref().len()).sum::<usize>();
+        bencher
+            .counter(ItemsCount::new(ENTRIES))
+            .counter(BytesCount::new(bytes))
+            .with_inputs(|| replica.freeze())
+            .bench_local_values(|frozen| chunks(frozen).map(|c| c.as_ref().len()).sum::<usize>());
+    }
+
+    #[divan::bench(sample_count = 50)]
+    fn receive(bencher: Bencher<'_, '_>) {
+        let replica = replica().lock().expect("no bench panics");
+        let all: Vec<_> = chunks(replica.freeze()).collect();
+        bencher.counter(ItemsCount::new(ENTRIES)).bench_local(|| {
+            let mut received = Receiving::new(Seed(3, 4));
+            for chunk in &all {
+                received.push(chunk.as_ref()).expect("it was just sent");
+            }
+            assert!(received.is_whole());
+            received
+        });
     }
 }

@@ -10,8 +10,10 @@
 //! - [`protocol`]: the two dialects: bytes into words, replies into bytes.
 //! - [`reply`] and [`fault`]: what a command answers, outcomes and errors apart.
 //! - [`store`]: partitions, tables, entries.
+//! - [`cluster`]: who nodes are, and how many of them become one.
 //! - [`supervise`]: when a table that keeps failing is fenced.
 
+pub mod cluster;
 pub mod command;
 pub mod fault;
 pub mod limits;

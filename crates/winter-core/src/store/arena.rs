@@ -6,7 +6,17 @@
 //! times to live, so that what is written together expires together and a page
 //! comes free whole. An open page grows with its slice, a quarter at the most at
 //! a time, so that a small slice has few pages and little free room in them.
+//!
+//! A page that is full, or is being emptied, is *sealed*: its bytes never change
+//! again, and whoever froze the arena keeps them by reference. A page that comes
+//! free is no longer counted here, even if somebody still reads it: who keeps it
+//! counts it.
 
+mod bytes;
+mod frozen;
+
+use self::bytes::{PageBytes, size};
+pub use self::frozen::FrozenPages;
 use super::entry::Entry;
 use super::index::Location;
 use crate::time::{Deadline, Timestamp};
@@ -81,8 +91,10 @@ impl Lifespan {
 struct Page {
     /// Bytes of entries that the index leads to.
     live: usize,
+    /// Bytes allocated for it.
+    allocated: u32,
     /// The class of its entries' times to live, when they were written.
-    class: usize,
+    class: u8,
     span: Option<Lifespan>,
     /// When the page is to be swept, as the partition's queue has it.
     scheduled: Option<Timestamp>,
@@ -92,7 +104,7 @@ struct Page {
 #[derive(Debug)]
 pub struct Arena {
     /// Each page's bytes, by its number; the first is never used, so that no location is 0.
-    bytes: Vec<Vec<u8>>,
+    bytes: Vec<PageBytes>,
     pages: Vec<Page>,
     free: Vec<u32>,
     open: [Option<PageNumber>; CLASSES],
@@ -110,7 +122,7 @@ pub struct Arena {
 impl Default for Arena {
     fn default() -> Self {
         Self {
-            bytes: vec![Vec::new()],
+            bytes: vec![PageBytes::default()],
             pages: vec![Page::default()],
             free: Vec::new(),
             open: [None; CLASSES],
@@ -128,7 +140,7 @@ impl Arena {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.page_bytes
-            + self.bytes.capacity() * size_of::<Vec<u8>>()
+            + self.bytes.capacity() * size_of::<PageBytes>()
             + self.pages.capacity() * size_of::<Page>()
             + self.free.capacity() * size_of::<u32>()
     }
@@ -157,7 +169,7 @@ impl Arena {
     #[must_use]
     pub fn read(&self, location: Location) -> Option<(Entry<'_>, usize)> {
         let page = self.bytes.get(location.page().0 as usize)?;
-        Entry::decode(page, location.offset())
+        Entry::decode(page.as_slice(), location.offset())
     }
 
     /// The first byte at `location`, read so that the cache holds its line.
@@ -165,7 +177,7 @@ impl Arena {
     #[must_use]
     pub fn touch(&self, location: Location) -> u8 {
         let page = self.bytes.get(location.page().0 as usize);
-        page.and_then(|page| page.get(location.offset())).copied().unwrap_or(0)
+        page.and_then(|page| page.as_slice().get(location.offset())).copied().unwrap_or(0)
     }
 
     /// A byte of each further cache line of the entry at `location`, as far as
@@ -188,9 +200,12 @@ impl Arena {
         } else {
             self.page_with_room(length, class)?
         };
-        let bytes = &mut self.bytes[number.0 as usize];
+        let bytes = self.bytes[number.0 as usize].open();
         let location = Location::new(number, bytes.len());
         entry.encode(bytes);
+        if length > SHARED_ENTRY_BYTES_MAX {
+            self.seal(number);
+        }
         let page = &mut self.pages[number.0 as usize];
         page.live += length;
         if let Some(deadline) = entry.deadline {
@@ -277,17 +292,36 @@ impl Arena {
     /// Every entry of `page` in the order they were written, garbage too.
     #[must_use]
     pub fn entries(&self, page: PageNumber) -> Entries<'_> {
-        let bytes = self.bytes.get(page.0 as usize).map_or(&[][..], Vec::as_slice);
+        let bytes = self.bytes.get(page.0 as usize).map_or(&[][..], PageBytes::as_slice);
         Entries { page, bytes, offset: 0 }
     }
 
     /// Takes no more entries into `page`.
     pub fn close(&mut self, page: PageNumber) {
+        self.unopen(page);
+        if self.pages.get(page.0 as usize).is_some_and(|page| page.live > 0) {
+            self.seal(page);
+        }
+    }
+
+    /// Every page as it is now: references, and copies of open pages.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenPages {
+        FrozenPages::new(self.bytes.iter().map(PageBytes::freeze).collect())
+    }
+
+    fn unopen(&mut self, page: PageNumber) {
         for open in &mut self.open {
             if *open == Some(page) {
                 *open = None;
             }
         }
+    }
+
+    fn seal(&mut self, page: PageNumber) {
+        let more = self.bytes[page.0 as usize].seal();
+        self.pages[page.0 as usize].allocated += more;
+        self.page_bytes += more as usize;
     }
 
     /// The page with the most garbage among the next few in turn.
@@ -306,17 +340,19 @@ impl Arena {
 
     fn page_with_room(&mut self, length: usize, class: usize) -> Option<PageNumber> {
         if let Some(number) = self.open[class] {
-            let page = &mut self.bytes[number.0 as usize];
-            let taken = page.len() + length;
-            if taken <= page.capacity() {
+            let bytes = self.bytes[number.0 as usize].open();
+            let taken = bytes.len() + length;
+            if taken <= bytes.capacity() {
                 return Some(number);
             }
             if taken <= PAGE_BYTES_MAX {
-                self.page_bytes -= page.capacity();
-                page.reserve_exact(page_size_for(taken) - page.len());
-                self.page_bytes += page.capacity();
+                bytes.reserve_exact(page_size_for(taken) - bytes.len());
+                let page = &mut self.pages[number.0 as usize];
+                self.page_bytes += bytes.capacity() - page.allocated as usize;
+                page.allocated = size(bytes);
                 return Some(number);
             }
+            self.seal(number);
         }
         let size = (self.page_bytes / 8).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
         let number = self.new_page(page_size_for(size.max(length)), class)?;
@@ -329,24 +365,26 @@ impl Arena {
             Some(number) => number,
             None if self.pages.len() < PAGES_MAX => {
                 self.pages.push(Page::default());
-                self.bytes.push(Vec::new());
+                self.bytes.push(PageBytes::default());
                 u32::try_from(self.pages.len() - 1).expect("fewer than 2^22 pages")
             }
             None => return None,
         };
-        let page = Vec::with_capacity(bytes);
-        self.page_bytes += page.capacity();
-        self.bytes[number as usize] = page;
-        self.pages[number as usize].class = class;
+        let bytes = Vec::with_capacity(bytes);
+        let page = &mut self.pages[number as usize];
+        page.class = u8::try_from(class).expect("one of a few");
+        page.allocated = size(&bytes);
+        self.page_bytes += bytes.capacity();
+        self.bytes[number as usize] = PageBytes::Open(bytes);
         Some(PageNumber(number))
     }
 
     fn free_page(&mut self, number: PageNumber) {
-        self.close(number);
+        self.unopen(number);
         let page = std::mem::take(&mut self.pages[number.0 as usize]);
         let bytes = std::mem::take(&mut self.bytes[number.0 as usize]);
         self.used -= bytes.len();
-        self.page_bytes -= bytes.capacity();
+        self.page_bytes -= page.allocated as usize;
         self.scheduled -= usize::from(page.scheduled.is_some());
         self.free.push(number.0);
     }
@@ -356,8 +394,12 @@ impl Arena {
     pub fn is_sound(&self) -> bool {
         let sum = |count: fn(&Page) -> usize| self.pages.iter().map(count).sum::<usize>();
         self.bytes.len() == self.pages.len()
-            && self.page_bytes == self.bytes.iter().map(Vec::capacity).sum::<usize>()
-            && self.used == self.bytes.iter().map(Vec::len).sum::<usize>()
+            && self.page_bytes == sum(|page| page.allocated as usize)
+            && self.used == self.bytes.iter().map(PageBytes::len).sum::<usize>()
+            && (0..).zip(&self.bytes).all(|(number, bytes)| {
+                let is_open = self.open.contains(&Some(PageNumber(number)));
+                bytes.len() == 0 || is_open != bytes.is_sealed()
+            })
             && self.live == sum(|page| page.live)
             && self.scheduled == sum(|page| usize::from(page.scheduled.is_some()))
     }
@@ -365,7 +407,7 @@ impl Arena {
 
 impl Page {
     fn sweep_at(&self) -> Option<Timestamp> {
-        Some(self.span?.sweep_at(LAG_MILLIS[self.class]))
+        Some(self.span?.sweep_at(LAG_MILLIS[usize::from(self.class)]))
     }
 }
 

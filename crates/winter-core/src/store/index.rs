@@ -13,7 +13,11 @@
 //! - the order of a scan is the order of the hashes, whatever grows meanwhile;
 //! - a miss ends at the first greater tag.
 
+mod frozen;
+
 use smallvec::{SmallVec, smallvec};
+
+pub use self::frozen::FrozenIndex;
 
 const TAG_BITS: u32 = 28;
 const LOCATION_BITS: u32 = 36;
@@ -50,7 +54,7 @@ impl Tag {
 }
 
 /// Where an entry lies: a non-zero number of 36 bits that the arena understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location(pub(super) u64);
 
 /// A slot that was found; good until the index changes.

@@ -9,6 +9,7 @@
 //! - [`arena`]: pages of entries, and which of them are worth reclaiming.
 //! - [`index`]: part of a key's hash beside its entry's location, in hash order.
 //! - [`mod@slice`]: a table's share of a partition: look up, write, expire, reclaim.
+//! - [`frozen`]: a slice as it was at one moment, read while it changes.
 //! - [`partition`]: what a command means: [`Partition::apply`].
 //!
 //! The layout follows Segcache (NSDI 2021) and RAMCloud (FAST 2014): space
@@ -17,13 +18,14 @@
 
 pub mod arena;
 pub mod entry;
+pub mod frozen;
 pub mod hash;
 pub mod index;
 pub mod partition;
 pub mod slice;
 pub mod table;
 
-pub use hash::{HashedKey, Seed, partition_of};
+pub use hash::{HashedKey, Seed, partition_of, table_hash};
 pub use partition::{Cost, Partition};
 pub use slice::Slice;
 pub use table::{Table, TableId, Usage};

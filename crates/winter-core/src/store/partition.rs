@@ -5,6 +5,7 @@
 //! ones are reclaimed, is no part of that state: reclaiming is local and lazy.
 
 mod cost;
+mod handover;
 mod upkeep;
 
 use std::cmp::Reverse;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arena::{Arena, PageNumber};
 use super::entry::Entry;
+use super::frozen::FrozenSlice;
 use super::hash::{HashedKey, Seed};
 use super::index::{Index, Location, Position, Tag};
 use super::table::{Table, TableId, Usage};
@@ -89,6 +90,22 @@ impl Slice {
             arena: Arena::default(),
             usage: table.usage.clone().map(|usage| Share { usage, entries: 0, bytes: 0 }),
         }
+    }
+
+    /// The slice as it is now, to be read elsewhere while this one changes.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenSlice {
+        FrozenSlice::new(self.arena.freeze(), self.index.freeze())
+    }
+
+    /// Counts what it holds against another usage: the node's, where the slice
+    /// was filled apart from it.
+    pub fn count_against(&mut self, usage: Option<Arc<Usage>>) {
+        self.usage = usage.map(|usage| {
+            let mut share = Share { usage, entries: 0, bytes: 0 };
+            share.grow(self.entries() as u64, self.entry_bytes() as u64);
+            share
+        });
     }
 
     /// The table that this is a slice of.
