@@ -1,0 +1,124 @@
+//! The requests of one connection that are worked on, and their answers that
+//! wait to be sent.
+//!
+//! Whoever does not take its answers is not read from, so there are never many
+//! more of them than there were requests under way.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::connection::{Source, Turn};
+use super::frame::{HEAD_BYTES, Header, Outcome};
+
+pub(super) struct Answers {
+    state: Mutex<State>,
+    arrived: Notify,
+    taken: Notify,
+    in_flight_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Header, Bytes)>,
+    queue_bytes: usize,
+    in_flight: usize,
+    in_flight_bytes: usize,
+    has_ended: bool,
+}
+
+impl Answers {
+    pub(super) fn new(in_flight_max: usize, bytes_max: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            taken: Notify::new(),
+            in_flight_max,
+            bytes_max,
+        }
+    }
+
+    /// Whether one more request, of so many bytes, may be worked on.
+    pub(super) fn admit(&self, bytes: usize) -> bool {
+        let mut state = self.state.lock();
+        let is_alone = state.in_flight == 0;
+        let is_heavy = state.in_flight_bytes + bytes > self.bytes_max;
+        if state.in_flight >= self.in_flight_max || is_heavy && !is_alone {
+            return false;
+        }
+        state.in_flight += 1;
+        state.in_flight_bytes += bytes;
+        true
+    }
+
+    /// A request that was admitted has its answer, if it wants one.
+    pub(super) fn finish(&self, number: Option<u64>, outcome: Outcome, body: Bytes, bytes: usize) {
+        let mut state = self.state.lock();
+        state.in_flight -= 1;
+        state.in_flight_bytes -= bytes;
+        drop(state);
+        if let Some(request) = number {
+            self.push_with(Header::Answer { request, outcome }, body);
+        }
+    }
+
+    /// Queues a frame without a body.
+    pub(super) fn push(&self, header: Header) {
+        self.push_with(header, Bytes::new());
+    }
+
+    fn push_with(&self, header: Header, body: Bytes) {
+        let mut state = self.state.lock();
+        if state.has_ended {
+            return;
+        }
+        state.queue_bytes += body.len();
+        state.queue.push_back((header, body));
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Waits until few enough answers wait.
+    pub(super) async fn room(&self) {
+        while self.is_full() {
+            self.taken.notified().await;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.len() >= self.in_flight_max || state.queue_bytes > self.bytes_max
+    }
+
+    /// The connection has ended: answers that come from now on are let go.
+    pub(super) fn end(&self) {
+        let mut state = self.state.lock();
+        state.has_ended = true;
+        state.queue = VecDeque::new();
+    }
+}
+
+impl Source for Answers {
+    fn take(&self, batch: &mut Vec<(Header, Bytes)>, bytes: usize) -> Turn {
+        let mut state = self.state.lock();
+        let mut taken = 0;
+        while taken < bytes {
+            let Some((header, body)) = state.queue.pop_front() else { break };
+            state.queue_bytes -= body.len();
+            taken += body.len() + HEAD_BYTES;
+            batch.push((header, body));
+        }
+        drop(state);
+        if taken > 0 {
+            self.taken.notify_one();
+        }
+        Turn::Wait
+    }
+
+    async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+}

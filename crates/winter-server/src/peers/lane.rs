@@ -1,0 +1,338 @@
+//! The calls to one peer over one connection: those that wait to be sent, and
+//! those that wait for their answers.
+//!
+//! A call moves from the one to the other, under one lock, at the moment in
+//! which the writer takes it. So whenever a call ends without an answer, it is
+//! known whether it can have left this node.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use winter_core::cluster::GroupId;
+
+use super::connection::{Source, Turn};
+use super::error::{CallError, Lost, NotSent};
+use super::frame::{Channel, HEAD_BYTES, Header, Outcome};
+use super::options::Options;
+
+type Answer = Result<Bytes, CallError>;
+
+/// How it stands between this node and a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It is dialled, or will be when there is something to send.
+    Connecting,
+    /// It is connected, in this version of the protocol.
+    Connected {
+        /// What both speak.
+        version: u16,
+    },
+    /// It is not connected, and calls are refused at once until the next attempt.
+    Down(NotSent),
+}
+
+/// See the module.
+pub(super) struct Lane {
+    state: Mutex<State>,
+    arrived: Notify,
+    in_flight_max: usize,
+    queue_bytes_max: usize,
+    /// When there was nothing to send for so long, the connection is given up.
+    idle_max: Option<Duration>,
+}
+
+struct State {
+    link: Link,
+    queue: VecDeque<Queued>,
+    queue_bytes: usize,
+    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    requests: u64,
+    /// The longest body that both sides take.
+    body_bytes_max: usize,
+    /// The peer said goodbye, or we did: nothing more is sent on this connection.
+    is_leaving: bool,
+    last_sent: Instant,
+}
+
+struct Queued {
+    request: u64,
+    channel: Channel,
+    group: GroupId,
+    body: Bytes,
+    /// Who waits, and until when; nobody does for a message that wants no answer.
+    caller: Option<(oneshot::Sender<Answer>, Instant)>,
+}
+
+impl Queued {
+    /// Why it cannot be sent any more.
+    fn unfit(&self, now: Instant, body_bytes_max: usize) -> Option<NotSent> {
+        if self.body.len() > body_bytes_max {
+            return Some(NotSent::TooLong);
+        }
+        let is_late = self.caller.as_ref().is_some_and(|(_, deadline)| *deadline <= now);
+        is_late.then_some(NotSent::Deadline)
+    }
+
+    /// Counts as sent from here on.
+    fn begin(
+        self,
+        now: Instant,
+        waiting: &mut BTreeMap<u64, oneshot::Sender<Answer>>,
+    ) -> (Header, Bytes) {
+        let Self { request, channel, group, body, caller } = self;
+        let Some((answer, deadline)) = caller else {
+            return (Header::OneWay { channel, group }, body);
+        };
+        waiting.insert(request, answer);
+        let budget = deadline.saturating_duration_since(now).as_millis().max(1);
+        let budget_millis = u32::try_from(budget).unwrap_or(u32::MAX);
+        (Header::Request { request, channel, group, budget_millis }, body)
+    }
+
+    fn fail(self, why: NotSent) {
+        if let Some((answer, _)) = self.caller {
+            // Whoever waited may have gone.
+            let _ = answer.send(Err(why.into()));
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(options: &Options, idle_max: Option<Duration>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                link: Link::Connecting,
+                queue: VecDeque::new(),
+                queue_bytes: 0,
+                waiting: BTreeMap::new(),
+                requests: 0,
+                body_bytes_max: options.body_bytes_max,
+                is_leaving: false,
+                last_sent: Instant::now(),
+            }),
+            arrived: Notify::new(),
+            in_flight_max: options.in_flight_max,
+            queue_bytes_max: options.queue_bytes_max,
+            idle_max,
+        }
+    }
+
+    /// Queues a call, and waits for its answer until `deadline`.
+    pub(super) async fn call(
+        &self,
+        channel: Channel,
+        group: GroupId,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Answer {
+        if deadline <= Instant::now() {
+            return Err(NotSent::Deadline.into());
+        }
+        let (answer, mut answered) = oneshot::channel();
+        let request = self.push(channel, group, body, Some((answer, deadline)))?;
+        let waiting = Waiting { lane: self, request };
+        match tokio::time::timeout_at(deadline, &mut answered).await {
+            Ok(answer) => answer.expect("each end of a call is told"),
+            Err(_) => {
+                let known = self.withdraw(waiting.request);
+                // What became of it may have been told in the last moment.
+                answered.try_recv().unwrap_or(Err(known))
+            }
+        }
+    }
+
+    /// Queues a message that wants no answer.
+    pub(super) fn send(
+        &self,
+        channel: Channel,
+        group: GroupId,
+        body: Bytes,
+    ) -> Result<(), NotSent> {
+        self.push(channel, group, body, None).map(drop)
+    }
+
+    fn push(
+        &self,
+        channel: Channel,
+        group: GroupId,
+        body: Bytes,
+        caller: Option<(oneshot::Sender<Answer>, Instant)>,
+    ) -> Result<u64, NotSent> {
+        let mut state = self.state.lock();
+        if body.len() > state.body_bytes_max {
+            return Err(NotSent::TooLong);
+        }
+        if let Link::Down(why) = state.link {
+            return Err(why);
+        }
+        let in_flight = state.queue.len() + state.waiting.len();
+        let is_first = state.queue.is_empty();
+        let is_full = state.queue_bytes + body.len() > self.queue_bytes_max && !is_first;
+        if in_flight >= self.in_flight_max || is_full {
+            return Err(NotSent::QueueFull);
+        }
+        let request = state.requests;
+        state.requests += 1;
+        state.queue_bytes += body.len();
+        state.queue.push_back(Queued { request, channel, group, body, caller });
+        drop(state);
+        self.arrived.notify_one();
+        Ok(request)
+    }
+
+    /// Forgets a call that nobody waits for: what can be said of it.
+    fn withdraw(&self, request: u64) -> CallError {
+        let mut state = self.state.lock();
+        if let Ok(at) = state.queue.binary_search_by_key(&request, |queued| queued.request) {
+            let queued = state.queue.remove(at).expect("it was found there");
+            state.queue_bytes -= queued.body.len();
+            return NotSent::Deadline.into();
+        }
+        state.waiting.remove(&request);
+        Lost::Deadline.into()
+    }
+
+    /// Takes what became of a call.
+    pub(super) fn answer(&self, request: u64, outcome: Outcome, body: Bytes) -> Answered {
+        let mut state = self.state.lock();
+        let is_queued = state.queue.front().is_some_and(|first| request >= first.request);
+        if request >= state.requests || is_queued {
+            return Answered::Never;
+        }
+        let Some(caller) = state.waiting.remove(&request) else { return Answered::Late };
+        drop(state);
+        let answer = match outcome {
+            Outcome::Done => Ok(body),
+            Outcome::Declined => Err(NotSent::Declined.into()),
+            Outcome::Busy => Err(NotSent::Busy.into()),
+            Outcome::Stopping => Err(NotSent::Stopping.into()),
+            Outcome::Failed => Err(Lost::Failed.into()),
+        };
+        let is_taken = caller.send(answer).is_ok();
+        self.arrived.notify_one();
+        if is_taken { Answered::Taken } else { Answered::Late }
+    }
+
+    /// Lets calls queue for a connection that is about to be made.
+    pub(super) fn connecting(&self) {
+        self.state.lock().link = Link::Connecting;
+    }
+
+    /// A connection stands, on which longer bodies than `body_bytes_max` would be refused.
+    pub(super) fn connected(&self, version: u16, body_bytes_max: usize) {
+        let mut state = self.state.lock();
+        state.body_bytes_max = body_bytes_max;
+        state.link = Link::Connected { version };
+        state.is_leaving = false;
+        state.last_sent = Instant::now();
+    }
+
+    /// No connection can be had: what waits is told so, and so is who comes.
+    pub(super) fn shut(&self, why: NotSent) {
+        let mut state = self.state.lock();
+        state.link = Link::Down(why);
+        let queue = std::mem::take(&mut state.queue);
+        state.queue_bytes = 0;
+        drop(state);
+        queue.into_iter().for_each(|queued| queued.fail(why));
+        self.arrived.notify_one();
+    }
+
+    /// The connection has ended: what was sent on it is lost.
+    pub(super) fn lose(&self) {
+        let mut state = self.state.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for (_, caller) in waiting {
+            // Whoever waited may have gone.
+            let _ = caller.send(Err(Lost::Closed.into()));
+        }
+    }
+
+    /// Sends nothing more on this connection, and ends it when all answers have come.
+    pub(super) fn leave(&self) {
+        self.state.lock().is_leaving = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits until there is something to send.
+    pub(super) async fn wanted(&self) {
+        while self.state.lock().queue.is_empty() {
+            self.arrived.notified().await;
+        }
+    }
+
+    /// How it stands.
+    pub(super) fn link(&self) -> Link {
+        self.state.lock().link.clone()
+    }
+
+    /// Calls and bytes that wait to be sent, and calls that wait for their answers.
+    pub(super) fn lengths(&self) -> (usize, usize, usize) {
+        let state = self.state.lock();
+        (state.queue.len(), state.queue_bytes, state.waiting.len())
+    }
+}
+
+/// What an answer was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It was awaited.
+    Taken,
+    /// Its caller has given up.
+    Late,
+    /// Nothing was ever asked under this number.
+    Never,
+}
+
+/// A call that is under way. When its caller gives up, it is forgotten.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    request: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Nothing is found if it was answered.
+        self.lane.withdraw(self.request);
+    }
+}
+
+impl Source for Lane {
+    fn take(&self, batch: &mut Vec<(Header, Bytes)>, bytes: usize) -> Turn {
+        let now = Instant::now();
+        let mut failed = Vec::new();
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut taken = 0;
+        while taken < bytes && !state.is_leaving {
+            let Some(queued) = state.queue.pop_front() else { break };
+            state.queue_bytes -= queued.body.len();
+            let unfit = queued.unfit(now, state.body_bytes_max);
+            if let Some(why) = unfit {
+                failed.push((queued, why));
+                continue;
+            }
+            state.last_sent = now;
+            taken += queued.body.len() + HEAD_BYTES;
+            batch.push(queued.begin(now, &mut state.waiting));
+        }
+        failed.into_iter().for_each(|(queued, why)| queued.fail(why));
+        let is_idle = self.idle_max.is_some_and(|max| now.duration_since(state.last_sent) >= max);
+        let may_stop = state.is_leaving || is_idle;
+        if may_stop && batch.is_empty() && state.waiting.is_empty() {
+            // From here to the next connection, calls wait for that.
+            state.is_leaving = true;
+            return Turn::Stop;
+        }
+        Turn::Wait
+    }
+
+    async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+}
