@@ -1,0 +1,194 @@
+//! Who belongs to a group, and who leads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
+use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState};
+use tokio::time::timeout;
+use winter_core::cluster::{Address, NodeId};
+
+use super::error::ChangeError;
+use super::group::Group;
+use super::machine::Machine;
+use super::options::LAG_MAX;
+use super::status::lags;
+use super::types::Types;
+
+/// One joint change is two steps. A leader that finds the first one done by a
+/// leader before it has one step to go, and the change itself after that.
+const STEPS_MAX: usize = 3;
+
+type Written<T> = Result<T, RaftError<Types, ClientWriteError<Types>>>;
+
+impl<M: Machine> Group<M> {
+    /// Makes a group of the replicas on these nodes. To be called on each of
+    /// them with the same list, or on one; and never again, for a group that
+    /// forgot that it exists would be made twice.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; `Refused` when the replica belongs to a group already.
+    pub async fn initialize(&self, nodes: &[(NodeId, Address)]) -> Result<(), ChangeError> {
+        let places: BTreeMap<NodeId, BasicNode> =
+            nodes.iter().map(|(node, address)| (*node, BasicNode::new(address))).collect();
+        let made = self.raft().initialize(places);
+        match timeout(self.options().change_wait, made).await {
+            Err(_) => Err(ChangeError::Unknown),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(RaftError::APIError(error))) => Err(ChangeError::Refused(error.to_string())),
+            Ok(Err(RaftError::Fatal(_))) => Err(ChangeError::Stopped),
+        }
+    }
+
+    /// Adds a replica that has no vote. It is given the log, or a snapshot and
+    /// what follows it; [`caught_up`](Self::caught_up) awaits that.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn add_learner(&self, node: NodeId, address: &Address) -> Result<(), ChangeError> {
+        if self.is_leader() && self.is_member(node) {
+            return Ok(());
+        }
+        let place = BasicNode::new(address);
+        self.bounded(self.raft().add_learner(node, place, false)).await.map(drop)
+    }
+
+    /// Awaits that a replica has all but the last few entries.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; `Unknown` when it has not within this time.
+    pub async fn caught_up(&self, node: NodeId, within: Duration) -> Result<(), ChangeError> {
+        let is_there = |now: &RaftMetrics<Types>| {
+            lags(now).get(&node).copied().flatten().is_some_and(|lag| lag <= LAG_MAX)
+        };
+        let leads = |now: &RaftMetrics<Types>| now.state == ServerState::Leader;
+        let seen = self
+            .raft()
+            .wait(Some(within))
+            .metrics(|now| !leads(now) || is_there(now), "a replica that has caught up")
+            .await;
+        match seen {
+            Ok(now) if leads(&now) => Ok(()),
+            Ok(now) => Err(ChangeError::NotLeader { leader: now.current_leader }),
+            Err(_) => Err(ChangeError::Unknown),
+        }
+    }
+
+    /// Makes exactly these replicas the ones that vote, by one joint change:
+    /// until it is through, both the old and the new ones must agree to
+    /// everything. Those who leave are let go; those who come must be learners,
+    /// and should have caught up.
+    ///
+    /// # Errors
+    /// [`ChangeError`]. After `Unknown` the same call finishes what was begun.
+    pub async fn change_voters(&self, voters: &BTreeSet<NodeId>) -> Result<(), ChangeError> {
+        if voters.is_empty() {
+            return Err(ChangeError::Refused("a group without voters".to_owned()));
+        }
+        for _ in 0..STEPS_MAX {
+            let now = self.status();
+            if self.is_leader() && !now.is_changing && now.voters == *voters {
+                return Ok(());
+            }
+            let change = ChangeMembers::ReplaceAllVoters(voters.clone());
+            let changed = self.bounded(self.raft().change_membership(change, false)).await?;
+            let config = changed.membership.map(|members| members.get_joint_config().clone());
+            if config.is_some_and(|sets| sets == [voters.clone()]) {
+                return Ok(());
+            }
+        }
+        Err(ChangeError::Unknown)
+    }
+
+    /// Lets go of a replica that has no vote.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn remove_learner(&self, node: NodeId) -> Result<(), ChangeError> {
+        if self.is_leader() && !self.is_member(node) {
+            return Ok(());
+        }
+        let change = ChangeMembers::RemoveNodes(BTreeSet::from([node]));
+        self.bounded(self.raft().change_membership(change, false)).await.map(drop)
+    }
+
+    /// Hands leadership to another voter, once that has caught up.
+    ///
+    /// From then on this replica takes neither proposals nor reads. When the
+    /// other one does not take over, somebody is elected as after a loss.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; `NotLeader` also when a third one leads now.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ChangeError> {
+        let wait = self.options().change_wait;
+        if !self.is_leader() {
+            return Err(ChangeError::NotLeader { leader: self.leader() });
+        }
+        if to == self.me() {
+            return Ok(());
+        }
+        if !self.voters().contains(&to) {
+            return Err(ChangeError::Refused(format!("{to} has no vote")));
+        }
+        self.caught_up(to, wait).await?;
+        let begun = timeout(wait, self.raft().trigger().transfer_leader(to)).await;
+        begun.map_err(|_| ChangeError::Unknown)?.map_err(|_| ChangeError::Stopped)?;
+        match self.led_by_another(wait).await {
+            Some(leader) if leader == to => Ok(()),
+            Some(leader) => Err(ChangeError::NotLeader { leader: Some(leader) }),
+            None => Err(ChangeError::Unknown),
+        }
+    }
+
+    async fn led_by_another(&self, within: Duration) -> Option<NodeId> {
+        let me = self.me();
+        let another = |now: &RaftMetrics<Types>| now.current_leader.filter(|leader| *leader != me);
+        let wait = self.raft().wait(Some(within));
+        let seen = wait.metrics(|now| another(now).is_some(), "another leader").await;
+        seen.ok().and_then(|now| another(&now))
+    }
+
+    /// Awaits a leader, and tells which; `None` when there is none in time.
+    pub async fn led(&self, within: Duration) -> Option<NodeId> {
+        let wait = self.raft().wait(Some(within));
+        let seen = wait.metrics(|now| now.current_leader.is_some(), "a leader").await;
+        seen.ok().and_then(|now| now.current_leader)
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        let now = self.status();
+        now.voters.contains(&node) || now.learners.contains(&node)
+    }
+
+    async fn bounded<T>(&self, change: impl Future<Output = Written<T>>) -> Result<T, ChangeError> {
+        match timeout(self.options().change_wait, change).await {
+            Err(_) => Err(ChangeError::Unknown),
+            Ok(changed) => changed.map_err(refusal),
+        }
+    }
+}
+
+fn refusal(error: RaftError<Types, ClientWriteError<Types>>) -> ChangeError {
+    match error {
+        // What was in the log when the group stopped may be committed by others.
+        RaftError::Fatal(Fatal::Stopped | Fatal::Panicked | Fatal::StorageError(_)) => {
+            ChangeError::Stopped
+        }
+        RaftError::APIError(error) => match error {
+            ClientWriteError::ForwardToLeader(to) => {
+                ChangeError::NotLeader { leader: to.leader_id }
+            }
+            ClientWriteError::ChangeMembershipError(
+                ChangeMembershipError::InProgress(_)
+                | ChangeMembershipError::UncommittedLeaderLog(_),
+            ) => ChangeError::InProgress,
+            ClientWriteError::ChangeMembershipError(error) => {
+                ChangeError::Refused(error.to_string())
+            }
+            ClientWriteError::LogEntryDiscarded(_) | ClientWriteError::PreconditionFailed(_) => {
+                ChangeError::Unknown
+            }
+        },
+    }
+}

@@ -1,0 +1,367 @@
+//! One group: a replica of it on this node.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::ForwardReason;
+use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
+use openraft::raft::ClientWriteResult;
+use openraft::raft::linearizable_read::LinearizerOption;
+use openraft::vote::RaftLeaderId as _;
+use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use winter_core::cluster::{GroupId, NodeId};
+
+use super::batcher::{Batcher, Flight, Pending, Proposer, Queue, Stamp};
+use super::counters::Counters;
+use super::error::{ProposeError, ReadError, StartError};
+use super::log::Log;
+use super::machine::Machine;
+use super::network::Network;
+use super::options::{Options, SNAPSHOT_WAIT};
+use super::snapshot::Inbox;
+use super::state::{Applier, State};
+use super::status::Status;
+use super::transport::Transport;
+use super::types::{Applied, Command, Runtime, Types, Vote};
+use super::upkeep::Upkeep;
+use super::watch::Watch;
+use super::wire::{Refusal, Request, Response};
+
+/// How a leader makes sure that it still leads, before it answers a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPolicy {
+    /// It trusts the confirmation of a majority for 0.6 of its lease. Right as
+    /// long as no clock runs 1.6 times as fast as another.
+    Lease,
+    /// It asks a majority now.
+    Quorum,
+}
+
+/// A replica of a group on this node. Cheap to clone; usable from any thread,
+/// while the replica runs where it was started.
+///
+/// It runs until it is shut down or the last clone is dropped.
+pub struct Group<M: Machine>(Arc<Inner<M>>);
+
+struct Inner<M: Machine> {
+    options: Options,
+    raft: Raft<Types, Applier<M>>,
+    state: Arc<State<M>>,
+    log: Log,
+    queue: Queue<M::Reply>,
+    inbox: Arc<Inbox<M>>,
+    stop: CancellationToken,
+    _stops_with_the_last: DropGuard,
+}
+
+impl<M: Machine> Clone for Group<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What a group is started with.
+pub struct Start<M> {
+    /// Its limits and times.
+    pub options: Options,
+    /// This node, drawn at its start and never used before.
+    pub me: NodeId,
+    /// The group.
+    pub group: GroupId,
+    /// The state that entries change, empty.
+    pub machine: M,
+    /// The way to the other replicas.
+    pub transport: Arc<dyn Transport>,
+    /// The clock that entries are stamped with.
+    pub stamp: Stamp,
+    /// What the node's groups count.
+    pub counters: Arc<Counters>,
+}
+
+impl<M: Machine> Group<M> {
+    /// Starts a replica on this runtime. It waits to be initialized with others,
+    /// or to be added to those that are.
+    ///
+    /// Election jitter comes from a seed made of node and group: drawn in a
+    /// server, the same again in a simulation.
+    ///
+    /// # Errors
+    /// [`StartError`] when the options contradict each other.
+    pub async fn start(start: Start<M>) -> Result<Self, StartError> {
+        let Start { options, me, group, machine, transport, stamp, counters } = start;
+        let config = options.config(group)?;
+        let state = State::new(me, group, machine, Arc::clone(&counters));
+        let log = Log::new(options.purge_above());
+        let network = Network::new(Arc::clone(&state), transport, options);
+        let applier = Applier(Arc::clone(&state));
+        let started = Raft::new(me, config, network, log.clone(), applier);
+        let raft = Runtime::scope(seed(me, group), started)
+            .await
+            .map_err(|error| StartError(error.to_string()))?;
+
+        let stop = CancellationToken::new();
+        let proposer =
+            Core { raft: raft.clone(), wait: options.commit_wait, lease: options.lease() };
+        let (queue, batcher) =
+            Batcher::<M, _>::new(options, stamp, proposer, Arc::clone(&counters));
+        let inbox = Arc::<Inbox<M>>::default();
+        let upkeep = Upkeep {
+            options,
+            raft: raft.clone(),
+            state: Arc::clone(&state),
+            log: log.clone(),
+            inbox: Arc::clone(&inbox),
+        };
+        tokio::spawn(batcher.run(stop.clone()));
+        let watch = Watch { group, raft: raft.clone(), counters };
+        tokio::spawn(upkeep.run(stop.clone()));
+        tokio::spawn(watch.run(stop.clone()));
+        let _stops_with_the_last = stop.clone().drop_guard();
+        let inner = Inner { options, raft, state, log, queue, inbox, stop, _stops_with_the_last };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Proposes an operation and awaits its reply.
+    ///
+    /// # Errors
+    /// [`ProposeError`], whose variants say what was done.
+    pub async fn propose(&self, operation: Bytes) -> Result<M::Reply, ProposeError> {
+        self.submit(operation)?.await
+    }
+
+    /// Puts an operation behind all that were submitted before. They keep their
+    /// order, so that a session may have many on their way.
+    ///
+    /// # Errors
+    /// [`ProposeError`]; nothing was done then.
+    pub fn submit(&self, operation: Bytes) -> Result<Pending<M::Reply>, ProposeError> {
+        if self.0.stop.is_cancelled() {
+            return Err(ProposeError::Stopped);
+        }
+        self.look(|now| match now.state {
+            _ if now.running_state.is_err() => Err(ProposeError::Stopped),
+            ServerState::Leader => Ok(()),
+            _ => Err(ProposeError::NotLeader { leader: now.current_leader }),
+        })?;
+        // What waits will be in the log next.
+        if self.bytes() >= self.0.options.log_bytes_max {
+            return Err(ProposeError::Busy);
+        }
+        self.0.queue.put(operation)
+    }
+
+    /// Makes sure that what is applied here holds all that was acknowledged
+    /// anywhere before this call. Then reads that came before the call may be
+    /// answered by [`machine`](Self::machine): one call for a batch of them.
+    ///
+    /// # Errors
+    /// [`ReadError`]; nothing may be answered then.
+    pub async fn read_barrier(&self, policy: ReadPolicy) -> Result<(), ReadError> {
+        let wait = self.0.options.read_wait;
+        let option = match policy {
+            ReadPolicy::Quorum => LinearizerOption::from(Confirm::ReadIndex),
+            ReadPolicy::Lease => LinearizerOption::new(Some(self.0.options.read_age_max()), true),
+        };
+        let confirmed = async {
+            let raft = &self.0.raft;
+            let read = raft.get_read_linearizer(option.with_wait_timeout(wait)).await;
+            match read {
+                Ok(read) => match read.try_await_ready(raft, Some(wait)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(_)) => Err(ReadError::Unavailable),
+                    Err(_) => Err(ReadError::Stopped),
+                },
+                Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                    Err(ReadError::NotLeader { leader: to.leader_id })
+                }
+                Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                    Err(ReadError::Unavailable)
+                }
+                Err(RaftError::Fatal(_)) => Err(ReadError::Stopped),
+            }
+        };
+        timeout(wait, confirmed).await.unwrap_or(Err(ReadError::Unavailable))
+    }
+
+    /// Runs a read on what is applied here. Keep it short: nothing is applied
+    /// meanwhile.
+    pub fn machine<T>(&self, read: impl FnOnce(&M) -> T) -> T {
+        self.0.state.read(read)
+    }
+
+    /// Answers a message that this group's replica on node `from` has sent.
+    pub async fn receive(&self, from: NodeId, message: Bytes) -> Bytes {
+        let response = match Request::decode(&message) {
+            Err(response) => response,
+            Ok(request) => {
+                let answered = timeout(self.patience(&request), self.answer(from, request)).await;
+                answered.unwrap_or(Err(Refusal::Slow)).unwrap_or_else(Response::Refused)
+            }
+        };
+        if let Response::Refused(refusal) = &response {
+            tracing::debug!(group = %self.0.state.group, peer = %from, %refusal, "refused");
+        }
+        response.encode()
+    }
+
+    /// How long a message may be worked on. A snapshot is put in place whole.
+    fn patience(&self, request: &Request) -> Duration {
+        match request {
+            Request::Snapshot(_) => SNAPSHOT_WAIT,
+            _ => self.0.options.commit_wait,
+        }
+    }
+
+    async fn answer(&self, from: NodeId, request: Request) -> Result<Response, Refusal> {
+        let raft = &self.0.raft;
+        // A peer speaks for itself only: a confused one must not depose a leader.
+        let is_of = |vote: &Vote| *vote.leader_id().node_id() == from;
+        let stopped = |_| Refusal::Stopped;
+        match request {
+            Request::Vote(vote) if is_of(&vote.vote) => {
+                raft.vote(vote).await.map(Response::Vote).map_err(stopped)
+            }
+            Request::PreVote(vote) if is_of(&vote.vote) => {
+                raft.pre_vote(vote).await.map(Response::Vote).map_err(stopped)
+            }
+            Request::Append(append) if is_of(&append.vote) => {
+                raft.append_entries(append).await.map(Response::Append).map_err(stopped)
+            }
+            Request::Transfer(transfer) if is_of(transfer.from_leader()) => {
+                let answer = raft.handle_transfer_leader(transfer).await;
+                answer.map(Response::Transfer).map_err(|_| Refusal::Stopped)
+            }
+            Request::Snapshot(request) => {
+                let answer = self.0.inbox.take(raft, &self.0.state, from, request).await;
+                answer.map(Response::Snapshot)
+            }
+            _ => Err(Refusal::Impostor),
+        }
+    }
+
+    /// What this replica knows now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.0.raft, &self.0.state, &self.0.log)
+    }
+
+    /// The leader, as far as is known here.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.look(|now| now.current_leader)
+    }
+
+    /// Whether this replica leads, as far as it knows.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.look(|now| now.state == ServerState::Leader)
+    }
+
+    /// A short look: whoever writes the metrics waits for it.
+    fn look<T>(&self, look: impl FnOnce(&RaftMetrics<Types>) -> T) -> T {
+        look(&self.0.raft.metrics().borrow_watched())
+    }
+
+    /// Bytes that the group holds beside its machine: its log, and the
+    /// operations that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.log.bytes() + self.0.queue.bytes()
+    }
+
+    /// Stops the replica. What waits is refused, what was proposed is unknown.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        let stopped = timeout(self.0.options.change_wait, self.0.raft.shutdown()).await;
+        if stopped.is_err() {
+            tracing::error!(group = %self.0.state.group, "the group did not stop in time");
+        }
+    }
+
+    pub(super) fn raft(&self) -> &Raft<Types, Applier<M>> {
+        &self.0.raft
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// Those who vote, as far as is known here.
+    #[must_use]
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        self.look(|now| now.membership_config.voter_ids().collect())
+    }
+
+    pub(super) fn me(&self) -> NodeId {
+        self.0.state.me
+    }
+}
+
+/// A seed for a group's replica: of two nodes or groups never the same jitter.
+fn seed(me: NodeId, group: GroupId) -> u64 {
+    let group = match group {
+        GroupId::Meta => u64::MAX,
+        GroupId::Data(partition) => u64::from(partition.0),
+    };
+    me.0.rotate_left(17) ^ group.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Where the batcher's entries go.
+struct Core<M: Machine> {
+    raft: Raft<Types, Applier<M>>,
+    wait: Duration,
+    lease: Duration,
+}
+
+impl<M: Machine> Proposer<M::Reply> for Core<M> {
+    fn is_ready(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let is_confirmed = || now.last_quorum_acked.is_some_and(|at| at.elapsed() < self.lease);
+        // Whoever does not lead is told so by the core.
+        now.state != ServerState::Leader
+            || now.running_state.is_err()
+            || is_confirmed()
+            || now.membership_config.voter_ids().count() == 1
+    }
+
+    async fn propose(&self, entry: Bytes, flight: Flight<M::Reply>) {
+        if self.raft.metrics().borrow_watched().running_state.is_err() {
+            return flight.fail(ProposeError::Stopped);
+        }
+        let complete = super::types::OnComplete::new(|result| land(result, flight));
+        let proposed = self.raft.client_write_ff(Command(entry), Some(complete));
+        // What is not taken is dropped, and its waiters are told by that.
+        if !matches!(timeout(self.wait, proposed).await, Ok(Ok(()))) {
+            tracing::debug!("an entry was not proposed");
+        }
+    }
+}
+
+/// Tells those who wait for an entry what became of it.
+fn land<R: 'static>(result: ClientWriteResult<Types>, flight: Flight<R>) {
+    match result.map(|written| written.data) {
+        Ok(Applied(Some(replies))) => match replies.downcast::<Vec<R>>() {
+            Ok(replies) => flight.land(*replies),
+            Err(_) => flight.fail(ProposeError::Unknown),
+        },
+        Ok(Applied(None)) => flight.fail(ProposeError::Unknown),
+        Err(ClientWriteError::ForwardToLeader(to)) => flight.fail(not_proposed(&to)),
+        Err(_) => flight.fail(ProposeError::Unknown),
+    }
+}
+
+/// openraft's core refused an entry before it took it into the log.
+pub(super) fn not_proposed(to: &ForwardToLeader<Types>) -> ProposeError {
+    match to.reason {
+        ForwardReason::LeaseExpired => ProposeError::Unavailable,
+        ForwardReason::NotLeader | ForwardReason::LeadershipTransfer => {
+            ProposeError::NotLeader { leader: to.leader_id }
+        }
+    }
+}

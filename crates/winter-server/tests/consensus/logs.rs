@@ -1,0 +1,126 @@
+//! Logs stay within their bytes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use winter_server::consensus::{Options, ProposeError, Status};
+
+use crate::kit::{Cluster, DEADLINE, packed};
+
+const LOG_BYTES_MAX: usize = 1 << 20;
+
+fn options() -> Options {
+    Options { log_bytes_max: LOG_BYTES_MAX, ..Options::default() }
+}
+
+/// Writes at least so many operations of 10 KiB, some at a time, and looks at
+/// each replica's log in between.
+async fn write(cluster: &Cluster, count: usize, mut look: impl FnMut(&Status)) -> usize {
+    let leader = cluster.group(cluster.leader().await);
+    let operation = Bytes::from(vec![b'x'; 10 << 10]);
+    let mut done = 0;
+    let begun = tokio::time::Instant::now();
+    while done < count {
+        assert!(begun.elapsed() < DEADLINE, "only {done} are done: {:#?}", leader.status());
+        let pending: Vec<_> =
+            (0..20).filter_map(|_| leader.submit(operation.clone()).ok()).collect();
+        for pending in pending {
+            match pending.await {
+                Ok(_) => done += 1,
+                Err(ProposeError::Busy) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for node in cluster.nodes() {
+            look(&cluster.status(node));
+        }
+    }
+    done
+}
+
+/// What a log may hold at the most: what is in flight when it becomes full.
+fn bytes_max(options: &Options) -> usize {
+    let entry = packed(&Bytes::from(vec![0; options.entry_bytes_max])) + 1024;
+    options.log_bytes_max + options.entries_in_flight_max * entry
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_keep_their_bytes_under_writes_and_nothing_is_cut_for_it() {
+    let cluster = Cluster::with(3, options()).await;
+    let mut longest = 0;
+    let done = write(&cluster, 2_000, |status| longest = longest.max(status.log_bytes)).await;
+    let lines = cluster.settle().await.lines;
+    assert_eq!(lines.len(), done, "twenty times what a log may hold");
+    assert!(longest <= bytes_max(&cluster.options), "{longest}");
+    assert!(longest > LOG_BYTES_MAX / 3, "it was in use: {longest}");
+    for node in cluster.nodes() {
+        let status = cluster.status(node);
+        assert!(status.purged > 0, "{status:?}");
+        assert!(status.log_bytes <= LOG_BYTES_MAX, "{status:?}");
+    }
+    assert_eq!(cluster.freezes(), 0, "nobody needed a snapshot");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_follower_does_not_keep_the_log_long() {
+    let cluster = Cluster::with(3, options()).await;
+    let leader = cluster.leader().await;
+    cluster.part(&cluster.others(&[leader])[..1]);
+    let mut longest = 0;
+    let done = write(&cluster, 500, |status| longest = longest.max(status.log_bytes)).await;
+    assert!(longest <= bytes_max(&cluster.options), "{longest}");
+    cluster.heal();
+    assert_eq!(cluster.settle().await.lines.len(), done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_lost_followers_of_five_do_not_stop_the_others() {
+    let cluster = Cluster::with(5, options()).await;
+    let leader = cluster.leader().await;
+    cluster.part(&cluster.others(&[leader])[..2]);
+    let mut longest = 0;
+    let done = write(&cluster, 500, |status| longest = longest.max(status.log_bytes)).await;
+    assert!(longest <= bytes_max(&cluster.options), "{longest}");
+    cluster.heal();
+    assert_eq!(cluster.settle().await.lines.len(), done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_log_refuses_what_is_new_until_there_is_room() {
+    let options = Options { log_bytes_max: 64 << 10, ..Options::default() };
+    let cluster = Cluster::with(3, options).await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    cluster.part(&[leader]);
+    let operation = Bytes::from(vec![b'x'; 40 << 10]);
+    let one = group.submit(operation.clone()).unwrap();
+    let other = group.submit(operation.clone()).unwrap();
+    crate::kit::until("both are in the log", || group.status().log_bytes > 80 << 10).await;
+    assert_eq!(group.submit(operation.clone()).unwrap_err(), ProposeError::Busy);
+    cluster.heal();
+    let outcomes = [one.await.is_ok(), other.await.is_ok()];
+    cluster.write(operation).await;
+    let lines = cluster.settle().await.lines.len();
+    assert!(lines > outcomes.iter().filter(|is_done| **is_done).count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_longer_than_a_message_goes_alone() {
+    let cluster = Cluster::of(3).await;
+    let long = Bytes::from(vec![b'x'; 3 << 20]);
+    assert_eq!(cluster.write(long.clone()).await.1, long);
+    // Others wait meanwhile, and travel in messages of the usual length.
+    let leader = cluster.leader().await;
+    let follower = cluster.others(&[leader])[0];
+    cluster.part(&[follower]);
+    for _ in 0..40 {
+        cluster.write(Bytes::from(vec![b'y'; 100 << 10])).await;
+    }
+    cluster.network.weather(|weather| weather.prompt_bytes_max = 0);
+    cluster.heal();
+    assert_eq!(cluster.settle().await.lines.len(), 41);
+    let longest = cluster.network.weather(|weather| weather.prompt_bytes_max);
+    assert!(longest > 500 << 10, "they went together: {longest}");
+    assert!(longest < (1 << 20) + (16 << 10), "but not all: {longest}");
+}

@@ -1,0 +1,242 @@
+//! Replicas come and go, and leadership is handed on.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use winter_core::cluster::NodeId;
+use winter_server::consensus::{ChangeError, ProposeError, ReadError, ReadPolicy};
+
+use crate::kit::{Cluster, DEADLINE, address, set, until};
+
+/// Adds a node to the group and makes it vote.
+async fn admit(cluster: &mut Cluster) -> NodeId {
+    let node = cluster.add_node().await;
+    let leader = cluster.group(cluster.leader().await);
+    leader.add_learner(node, &address(node)).await.unwrap();
+    leader.caught_up(node, DEADLINE).await.unwrap();
+    let mut voters = leader.status().voters;
+    voters.insert(node);
+    leader.change_voters(&voters).await.unwrap();
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_is_given_the_log_and_votes_after_one_change() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let group = cluster.group(cluster.leader().await);
+    let node = cluster.add_node().await;
+
+    group.add_learner(node, &address(node)).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    let status = group.status();
+    assert_eq!(status.learners, set(&[node]));
+    assert!(status.lag(node).is_some_and(|lag| lag <= 64), "{status:?}");
+    assert_eq!(status.addresses[&node], address(node));
+
+    let before = group.status().entries;
+    let voters = set(&cluster.nodes());
+    group.change_voters(&voters).await.unwrap();
+    let status = group.status();
+    assert_eq!((status.voters, status.is_changing), (voters, false));
+    assert_eq!(status.entries - before, 2, "into both sets, and out of the old one");
+    cluster.write("after").await;
+    assert_eq!(cluster.settle().await.lines.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_joint_change_replaces_a_lost_replica() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    let lost = cluster.others(&[leader])[0];
+    cluster.kill(lost).await;
+    let node = cluster.add_node().await;
+    group.add_learner(node, &address(node)).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    let voters = set(&cluster.nodes());
+    group.change_voters(&voters).await.unwrap();
+    assert_eq!(group.status().voters, voters);
+    assert!(group.status().learners.is_empty(), "the lost one is let go");
+    // The new one's vote counts: the other follower may be lost as well.
+    let other = cluster.others(&[leader, node])[0];
+    cluster.kill(other).await;
+    cluster.write("after").await;
+    assert_eq!(cluster.settle().await.lines.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_grows_from_one_to_five_and_shrinks_again() {
+    let mut cluster = Cluster::of(1).await;
+    for n in 0..4 {
+        cluster.write(format!("{n}")).await;
+        admit(&mut cluster).await;
+    }
+    assert_eq!(cluster.status(cluster.leader().await).voters.len(), 5);
+    for _ in 0..4 {
+        let leader = cluster.leader().await;
+        let leaving = cluster.others(&[leader])[0];
+        let voters = set(&cluster.others(&[leaving]));
+        cluster.group(leader).change_voters(&voters).await.unwrap();
+        cluster.kill(leaving).await;
+        cluster.write("less").await;
+    }
+    assert_eq!(cluster.settle().await.lines.len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_removed_steps_down_and_another_leads() {
+    let cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let old = cluster.leader().await;
+    let group = cluster.group(old);
+    group.change_voters(&set(&cluster.others(&[old]))).await.unwrap();
+    until("it steps down", || !group.is_leader()).await;
+    cluster.kill(old).await;
+    cluster.write("after").await;
+    assert_eq!(cluster.settle().await.lines.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_replica_that_hears_of_nothing_disturbs_nobody() {
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let removed = cluster.others(&[leader])[0];
+    cluster.part(&[removed]);
+    let voters = set(&cluster.others(&[removed]));
+    cluster.group(leader).change_voters(&voters).await.unwrap();
+    let term = cluster.status(leader).term;
+    cluster.heal();
+    tokio::time::sleep(cluster.options.election_max * 20).await;
+    assert_eq!(cluster.leader().await, leader);
+    assert_eq!(cluster.status(leader).term, term);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_is_handed_on_within_a_second() {
+    let cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    for _ in 0..6 {
+        let from = cluster.leader().await;
+        let to = cluster.others(&[from])[0];
+        let begun = Instant::now();
+        cluster.group(from).transfer_leader(to).await.unwrap();
+        assert_eq!(cluster.leader().await, to);
+        cluster.write("after").await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    assert_eq!(cluster.settle().await.lines.len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handover_that_fails_ends_in_an_election() {
+    let cluster = Cluster::of(3).await;
+    let from = cluster.leader().await;
+    let group = cluster.group(from);
+    let to = cluster.others(&[from])[0];
+    // It hears of its luck, and cannot ask for votes.
+    for other in cluster.others(&[to]) {
+        cluster.cut(to, other);
+    }
+    let handed = group.transfer_leader(to).await;
+    assert_ne!(handed, Ok(()));
+    cluster.heal();
+    cluster.write("after").await;
+    cluster.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_hands_over_answers_nothing_from_then_on() {
+    let cluster = Cluster::of(3).await;
+    let from = cluster.leader().await;
+    let group = cluster.group(from);
+    let to = cluster.others(&[from])[0];
+    let handing = group.transfer_leader(to);
+    tokio::pin!(handing);
+    // One look starts it.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut handing).await.is_err());
+    tokio::task::yield_now().await;
+    let leader = Some(to);
+    assert_eq!(group.read_barrier(ReadPolicy::Lease).await, Err(ReadError::NotLeader { leader }));
+    assert_eq!(group.propose("late".into()).await, Err(ProposeError::NotLeader { leader }));
+    assert_eq!(handing.await, Ok(()));
+    assert!(cluster.settle().await.lines.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_no_sense_is_refused() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    let stranger = cluster.add_node().await;
+    let is_refused = |result: Result<(), ChangeError>| {
+        assert!(matches!(result, Err(ChangeError::Refused(_))), "{result:?}");
+    };
+    is_refused(group.transfer_leader(stranger).await);
+    is_refused(group.change_voters(&set(&[])).await);
+    is_refused(group.change_voters(&set(&[leader, stranger])).await);
+    is_refused(group.initialize(&[(leader, address(leader))]).await);
+    let follower = cluster.group(cluster.others(&[leader, stranger])[0]);
+    let leader = Some(leader);
+    assert_eq!(
+        follower.change_voters(&set(&[stranger])).await,
+        Err(ChangeError::NotLeader { leader })
+    );
+    assert_eq!(follower.transfer_leader(stranger).await, Err(ChangeError::NotLeader { leader }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_without_a_majority_is_unknown_and_can_be_finished() {
+    let mut cluster = Cluster::of(3).await;
+    let old = cluster.leader().await;
+    let node = cluster.add_node().await;
+    let group = cluster.group(old);
+    group.add_learner(node, &address(node)).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    cluster.part(&[old]);
+    let voters = set(&cluster.nodes());
+    assert_eq!(group.change_voters(&voters).await, Err(ChangeError::Unknown));
+    cluster.heal();
+    let leader = cluster.leader().await;
+    let mut changed = cluster.group(leader).change_voters(&voters).await;
+    while matches!(changed, Err(ChangeError::InProgress | ChangeError::NotLeader { .. })) {
+        let leader = cluster.leader().await;
+        changed = cluster.group(leader).change_voters(&voters).await;
+    }
+    changed.unwrap();
+    cluster.write("after").await;
+    cluster.settle().await;
+    let status = cluster.status(cluster.leader().await);
+    assert_eq!((status.voters, status.is_changing), (voters, false));
+}
+
+#[test]
+fn a_group_runs_where_it_was_started_and_is_used_from_elsewhere() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let home = std::thread::spawn(move || {
+        runtime().block_on(async {
+            let cluster = Cluster::of(3).await;
+            let leader = cluster.leader().await;
+            let other = cluster.others(&[leader])[0];
+            tell.send((cluster.group(leader), cluster.group(other), other)).unwrap();
+            ended.await.unwrap();
+        });
+    });
+    let (group, other, to) = told.recv().unwrap();
+    runtime().block_on(async {
+        group.propose("from elsewhere".into()).await.unwrap();
+        for policy in [ReadPolicy::Lease, ReadPolicy::Quorum] {
+            group.read_barrier(policy).await.unwrap();
+        }
+        assert_eq!(group.machine(|ledger| ledger.lines.len()), 1);
+        group.transfer_leader(to).await.unwrap();
+        other.propose("and again".into()).await.unwrap();
+        other.shutdown().await;
+        assert_eq!(other.propose("late".into()).await, Err(ProposeError::Stopped));
+    });
+    end.send(()).unwrap();
+    home.join().unwrap();
+}
