@@ -5,11 +5,16 @@
 //! - [`session`]: one connection's life: bytes in, commands, bytes out.
 //! - [`node`]: tables, partitions and memory, and what commands do to them.
 //! - [`maintenance`], [`supervisor`]: background work, and its restarts.
+//! - [`peers`]: the link between nodes.
+//! - [`cluster`]: many nodes that act as one.
+//! - [`consensus`]: groups of replicas that agree on a log.
 //! - [`http`], [`metrics`], [`stats`]: what operators see.
 //! - [`net`], [`clock`], [`process`]: the only ways to the system.
 
 pub mod clock;
+pub mod cluster;
 pub mod config;
+pub mod consensus;
 pub mod http;
 pub mod listener;
 pub mod logging;
@@ -17,6 +22,7 @@ pub mod maintenance;
 pub mod metrics;
 pub mod net;
 pub mod node;
+pub mod peers;
 pub mod process;
 pub mod server;
 pub mod session;

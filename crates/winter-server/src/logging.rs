@@ -8,6 +8,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Config, LogFormat};
+use crate::consensus::LOG_TARGET;
 
 /// Sends the log of this process to standard error, as the settings say. Once a
 /// process: later calls change nothing.
@@ -62,7 +63,22 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
             return Err(format!("'{word}' is not a level"));
         }
     }
-    EnvFilter::builder().parse(text).map_err(|error| error.to_string())
+    EnvFilter::builder().parse(within_reason(text)).map_err(|error| error.to_string())
+}
+
+/// Consensus tells each of its steps at the level info, and each message that a
+/// peer out of reach does not answer at the level warn, ten times a second for
+/// each group. What matters of it is told by the cluster's own events: only its
+/// errors are let through where nothing is said of it.
+fn within_reason(text: &str) -> String {
+    let words = || text.split(',').map(str::trim);
+    let is_loud = |level: LevelFilter| level > LevelFilter::ERROR;
+    let level = words().filter_map(|word| word.parse().ok()).next_back();
+    let is_named = words().any(|word| word.starts_with(LOG_TARGET));
+    if level.is_some_and(is_loud) && !is_named {
+        return format!("{text},{LOG_TARGET}=error");
+    }
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -122,5 +138,18 @@ mod tests {
             assert!(filter(bad).is_err(), "{bad}");
         }
         assert!(filter("warn,winter_server::session=trace").is_ok());
+    }
+
+    #[test]
+    fn consensus_tells_its_errors_alone_unless_it_is_named() {
+        let capped = |text: &str| filter(text).expect("it can be read").to_string();
+        let errors = format!("{LOG_TARGET}=error");
+        for text in ["warn", "info", "debug", "trace", "info,winter_server=debug"] {
+            assert!(capped(text).contains(&errors), "{text}");
+        }
+        let debugs = format!("info,{LOG_TARGET}=debug");
+        for text in ["off", "error", "off,winter_server=info", &debugs] {
+            assert!(!capped(text).contains(&errors), "{text}");
+        }
     }
 }

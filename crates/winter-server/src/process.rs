@@ -41,3 +41,11 @@ pub fn cpu_time() -> Option<Duration> {
 pub fn raise_open_files(wanted: u64) -> Option<u64> {
     rlimit::increase_nofile_limit(wanted).ok()
 }
+
+/// What the host calls itself, a pod's name for example.
+#[must_use]
+pub fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}

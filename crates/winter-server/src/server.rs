@@ -1,10 +1,11 @@
 //! A running node: threads, listeners, and its end.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use winter_core::store::Seed;
 
+use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::net::{self, Listener};
 use crate::node::Node;
@@ -42,6 +44,8 @@ pub struct Shared {
     is_draining: AtomicBool,
     /// What keeps the node from being ready.
     pub health: Health,
+    /// The node's part in a cluster, if it is one of many.
+    cluster: OnceLock<Cluster>,
 }
 
 impl Shared {
@@ -55,7 +59,15 @@ impl Shared {
             drain: CancellationToken::new(),
             is_draining: AtomicBool::new(false),
             health: Health::default(),
+            cluster: OnceLock::new(),
         }
+    }
+
+    /// The node's part in a cluster, if it is one of many.
+    #[inline]
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.get()
     }
 
     /// Whether the node drains.
@@ -70,6 +82,9 @@ impl Shared {
     pub fn unready(&self) -> Option<String> {
         if self.drain.is_cancelled() {
             return Some("draining".to_owned());
+        }
+        if let Some(why) = self.cluster().and_then(Cluster::unready) {
+            return Some(why);
         }
         let work = self.health.all();
         let failing: Vec<_> = work.iter().filter(|(_, w)| w.is_failing).map(|w| w.0).collect();
@@ -132,6 +147,8 @@ pub struct Server {
     http: Option<Http>,
     control: Option<Runtime>,
     workers: Vec<Worker>,
+    /// Threads that groups of replicas run on.
+    replicas: Vec<Worker>,
 }
 
 /// HTTP, which goes on until clients are gone.
@@ -162,6 +179,13 @@ impl Server {
             .http_port
             .map(|port| bind(SocketAddr::new(config.bind, port), "WINTER_HTTP_PORT"))
             .transpose()?;
+        let peers = config
+            .cluster
+            .as_ref()
+            .map(|cluster| {
+                bind(SocketAddr::new(config.bind, cluster.peer_port), "WINTER_PEER_PORT")
+            })
+            .transpose()?;
         let shared = Arc::new(Shared::new(Node::new(config, seed), clients.local_addr()?));
         let workers: Vec<_> = (0..shared.node.config.threads)
             .map(|number| Worker::start(&format!("winter-{number}")))
@@ -179,9 +203,39 @@ impl Server {
             http: None,
             control: Some(control),
             workers,
+            replicas: Vec::new(),
         };
+        if let Some(peers) = peers {
+            server.start_cluster(seed, peers)?;
+        }
         server.start_control(clients, http)?;
         Ok(server)
+    }
+
+    /// Takes part in a cluster, on threads of its own.
+    fn start_cluster(&mut self, seed: Seed, listener: std::net::TcpListener) -> io::Result<()> {
+        let node = &self.shared.node;
+        let Some(config) = node.config.cluster.clone() else { return Ok(()) };
+        let groups = (0..node.config.threads).map(|number| format!("winter-group-{number}"));
+        self.replicas = std::iter::once("winter-peers".to_owned())
+            .chain(groups)
+            .map(|name| Worker::start(&name))
+            .collect::<io::Result<_>>()?;
+        let mut runtimes = self.replicas.iter().map(|worker| worker.handle.clone());
+        let control = runtimes.next().expect("the first was just started");
+        let runtimes = runtimes.collect();
+        let cluster = Cluster::start(cluster::Start {
+            config,
+            node: Arc::clone(node),
+            seed,
+            listener,
+            client_port: self.shared.address.port(),
+            control,
+            runtimes,
+            entropy: Arc::new(|| RandomState::new().hash_one(())),
+        })?;
+        assert!(self.shared.cluster.set(cluster).is_ok(), "a node starts once");
+        Ok(())
     }
 
     fn start_control(
@@ -255,6 +309,9 @@ impl Server {
         let deadline = Instant::now() + self.shared.node.config.drain_timeout;
         self.shared.is_draining.store(true, Ordering::Relaxed);
         self.shared.drain.cancel();
+        if let (Some(cluster), Some(control)) = (self.shared.cluster(), &self.control) {
+            control.block_on(cluster.leave(self.shared.node.config.drain_timeout / 2));
+        }
         if let (Some(control), Some(listener)) = (&self.control, self.listener.take()) {
             let end = async { tokio::time::timeout(LISTENER_END_MAX, listener).await };
             if control.block_on(end).is_err() {
@@ -270,6 +327,7 @@ impl Server {
         for worker in self.workers.drain(..) {
             worker.stop();
         }
+        self.replicas.drain(..).for_each(Worker::stop);
         if let Some(control) = self.control.take() {
             if let Some(Http { stop, task }) = self.http.take() {
                 stop.cancel();

@@ -166,6 +166,37 @@ pub struct Latency {
     pub seconds: f64,
 }
 
+/// Latencies that any thread counts.
+#[derive(Debug)]
+pub struct SharedLatency {
+    buckets: [Counter; BUCKETS],
+    nanos: Counter,
+}
+
+impl Default for SharedLatency {
+    fn default() -> Self {
+        Self { buckets: std::array::from_fn(|_| Counter::default()), nanos: Counter::default() }
+    }
+}
+
+impl SharedLatency {
+    /// Counts what took so long.
+    pub fn count(&self, elapsed: Duration) {
+        let LatencyBucket { number, nanos } = LatencyBucket::of(elapsed);
+        self.buckets[number].bump();
+        self.nanos.bump_by(nanos);
+    }
+
+    /// The latencies so far.
+    #[must_use]
+    pub fn read(&self) -> Latency {
+        Latency {
+            buckets: std::array::from_fn(|bucket| self.buckets[bucket].read()),
+            seconds: self.nanos.read() as f64 / 1e9,
+        }
+    }
+}
+
 /// Declares the counters that any thread may bump.
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident,)*) => {

@@ -3,7 +3,7 @@
 use winter_server::config::{Config, Effective, Reading};
 
 use crate::exit::Exit;
-use crate::{say, serve};
+use crate::say;
 
 /// Prints what holds to standard output, what is wrong or odd to standard error.
 pub(crate) fn run(args: &[String]) -> Exit {
@@ -13,13 +13,12 @@ pub(crate) fn run(args: &[String]) -> Exit {
         eprintln!("warning: {warning}");
     }
     match &reading.config {
-        Err(faults) => eprintln!("{faults}"),
-        Ok(config) => match serve::refusal(config) {
-            Some(refusal) => eprintln!("{refusal}"),
-            None => return Exit::Good,
-        },
+        Ok(_) => Exit::Good,
+        Err(faults) => {
+            eprintln!("{faults}");
+            Exit::Usage
+        }
     }
-    Exit::Usage
 }
 
 fn table(reading: &Reading) -> String {

@@ -21,10 +21,6 @@ pub(crate) fn run(args: &[String]) -> Exit {
             return Exit::Usage;
         }
     };
-    if let Some(refusal) = refusal(&config) {
-        eprintln!("winter does not start: {refusal}");
-        return Exit::Usage;
-    }
     logging::start(&config);
     for warning in reading.warnings {
         tracing::warn!("{warning}");
@@ -39,14 +35,6 @@ pub(crate) fn run(args: &[String]) -> Exit {
             }
         }
     }
-}
-
-/// Why this version does not serve with settings that are right, if so.
-pub(crate) fn refusal(config: &Config) -> Option<&'static str> {
-    config.cluster.as_ref().map(|_| {
-        "IS_DISTRIBUTED is true, and this version cannot form a cluster yet; \
-         leave it out to run a node alone"
-    })
 }
 
 fn serve(config: Config) -> Result<(), StartError> {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use winter_server::metrics::{Kind, METRICS, TABLES_SHOWN_MAX};
+use winter_server::metrics::{Kind, METRICS, Metric, TABLES_SHOWN_MAX};
 use winter_testkit::{Server, ServerBuilder, Wire, eventually};
 
 fn winter() -> ServerBuilder {
@@ -143,11 +143,129 @@ fn busy() -> (Server, Wire) {
     (server, wire)
 }
 
+/// A node that is a cluster alone, on an address of its own: nodes say where
+/// they are, so the port of their peers cannot be any free one.
+fn distributed() -> Server {
+    let [high, low] = std::process::id().to_be_bytes()[2..] else { unreachable!("4 bytes") };
+    let host = format!("127.{}.{high}.{low}", 100 + high % 100);
+    let server = winter()
+        .set("IS_DISTRIBUTED", true)
+        .set("WINTER_SEEDS", format!("{host}:6062"))
+        .set("WINTER_CLUSTER_SIZE", 1)
+        .set("WINTER_BIND", &host)
+        .start();
+    eventually("it is a cluster", || {
+        (ask(server.http(), "GET", "/readyz").status == 200).then_some(())
+    });
+    server
+}
+
 #[test]
-fn every_metric_of_the_table_is_there_and_promtool_finds_no_fault() {
-    let (server, _wire) = busy();
+fn a_node_of_a_cluster_tells_of_it_and_promtool_finds_no_fault() {
+    let server = distributed();
+    let mut wire = server.connect();
+    assert_eq!(wire.ask("CREATE t"), "created");
+    assert!(wire.ask("PUT t k v").starts_with("ok "));
+    assert_eq!(wire.ask("GET t k"), "v");
     let scrape = Scrape::of(&server);
-    for metric in METRICS {
+    are_there(&scrape, METRICS.iter().filter(|metric| metric.labels != ["table"]));
+    for (series, value) in [
+        ("winter_cluster_members{state=\"up\"}", 1.0),
+        ("winter_cluster_waiting{for=\"nothing\"}", 1.0),
+        ("winter_cluster_waiting{for=\"dns\"}", 0.0),
+        ("winter_cluster_partitions", 16.0),
+        ("winter_cluster_partitions_hosted", 16.0),
+        ("winter_cluster_partitions_led", 16.0),
+        ("winter_cluster_partitions_leaderless", 0.0),
+        ("winter_cluster_partitions_short", 0.0),
+        ("winter_cluster_leader_changes_total", 0.0),
+        ("winter_cluster_rivals_total", 0.0),
+        ("winter_peer_refused_total{reason=\"not_winter\"}", 0.0),
+        ("winter_table_entries{table=\"t\"}", 1.0),
+        ("winter_tables", 1.0),
+        ("winter_faults_total{kind=\"unavailable\"}", 0.0),
+    ] {
+        assert_eq!(scrape.value(series), value, "{series}");
+    }
+    // Sixteen partitions and the meta group; each was elected and took the table in.
+    assert!(scrape.value("winter_cluster_elections_total") >= 17.0);
+    assert!(scrape.value("winter_cluster_commit_duration_seconds_count") >= 17.0);
+    assert!(scrape.value("winter_cluster_apply_duration_seconds_count") >= 17.0);
+    let entries = scrape.value("winter_cluster_entry_operations_count");
+    assert!(scrape.value("winter_cluster_entry_operations_sum") >= entries && entries >= 17.0);
+    assert!(scrape.value("winter_cluster_log_bytes") > 0.0);
+    promtool(&["check", "metrics"], &scrape.text);
+}
+
+#[test]
+fn cluster_and_info_say_how_it_stands() {
+    let server = distributed();
+    let mut wire = server.connect();
+    assert_eq!(wire.ask("CREATE t"), "created");
+    let lines = wire.ask_lines("CLUSTER");
+    let word = |line: &str, field: &str| {
+        let mut words = line.split(' ').skip_while(|word| *word != field);
+        words.nth(1).unwrap_or_else(|| panic!("no {field} in {line}")).to_owned()
+    };
+    let (cluster, node) = (word(&lines[0], "cluster"), word(&lines[2], "self"));
+    assert_eq!((cluster.len(), node.len()), (32, 16));
+    for (field, value) in
+        [("nodes", "1"), ("partitions", "16"), ("tables", "1"), ("meta_leader", node.as_str())]
+    {
+        assert_eq!(word(&lines[0], field), value, "{}", lines[0]);
+    }
+    assert_eq!(lines[1], "state ok");
+    for (field, value) in [("ready", "yes"), ("leads", "16"), ("hosts", "16")] {
+        assert_eq!(word(&lines[2], field), value, "{}", lines[2]);
+    }
+    assert_eq!((word(&lines[3], "node"), word(&lines[3], "state")), (node.clone(), "up".into()));
+    assert_eq!(lines.len(), 4 + 16);
+    for (n, line) in lines[4..].iter().enumerate() {
+        assert_eq!(word(line, "partition"), n.to_string());
+        assert_eq!((word(line, "leader"), word(line, "lag")), (node.clone(), "0".into()));
+    }
+    let info = wire.ask_lines("INFO cluster");
+    for field in [
+        "# Cluster".to_owned(),
+        "cluster_enabled:0".to_owned(),
+        format!("cluster_id:{cluster}"),
+        format!("cluster_node:{node}"),
+        "cluster_state:ok".to_owned(),
+        "cluster_partitions_led:16".to_owned(),
+    ] {
+        assert!(info.contains(&field), "{field}: {info:#?}");
+    }
+    let log = server.log();
+    assert!(log.iter().any(|line| line.contains("the cluster is founded")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("openraft")), "{log:#?}");
+}
+
+#[test]
+fn a_node_that_waits_for_others_says_for_what() {
+    let [high, low] = std::process::id().to_be_bytes()[2..] else { unreachable!("4 bytes") };
+    let host = format!("127.{}.{high}.{low}", 200 + high % 50);
+    let server = winter()
+        .set("IS_DISTRIBUTED", true)
+        .set("WINTER_SEEDS", format!("{host}:6062"))
+        .set("WINTER_CLUSTER_SIZE", 2)
+        .set("WINTER_BIND", &host)
+        .start();
+    let why = "waits for 2 nodes (WINTER_CLUSTER_SIZE); the DNS lists 1";
+    eventually("it says so", || {
+        let answer = ask(server.http(), "GET", "/readyz");
+        (answer.body == format!("not ready: {why}\n")).then_some(())
+    });
+    let lines = server.connect().ask_lines("CLUSTER");
+    assert_eq!((lines[0].as_str(), lines[1].as_str()), ("cluster none", &*format!("state {why}")));
+    let scrape = Scrape::of(&server);
+    assert_eq!(scrape.value("winter_cluster_waiting{for=\"too_few\"}"), 1.0);
+    assert_eq!(scrape.value("winter_ready"), 0.0);
+    promtool(&["check", "metrics"], &scrape.text);
+}
+
+#[track_caller]
+fn are_there<'m>(scrape: &Scrape, metrics: impl Iterator<Item = &'m Metric>) {
+    for metric in metrics {
         let name = metric.name;
         let kind = metric.kind.word();
         assert!(
@@ -163,8 +281,16 @@ fn every_metric_of_the_table_is_there_and_promtool_finds_no_fault() {
             assert!(scrape.all(&format!("{name}{suffix}")).next().is_some(), "{name}{suffix}");
         }
     }
+}
+
+#[test]
+fn every_metric_of_the_table_is_there_and_promtool_finds_no_fault() {
+    let (server, _wire) = busy();
+    let scrape = Scrape::of(&server);
+    let alone = || METRICS.iter().filter(|metric| !metric.distributed);
+    are_there(&scrape, alone());
     let families = scrape.text.lines().filter(|line| line.starts_with("# TYPE ")).count();
-    assert_eq!(families, METRICS.len(), "nothing is there but what the table tells");
+    assert_eq!(families, alone().count(), "nothing is there but what the table tells");
     promtool(&["check", "metrics"], &scrape.text);
 }
 

@@ -12,6 +12,7 @@ use winter_core::command::parse::number;
 
 use super::cluster::{self, Seed};
 use super::{LogFormat, Machine};
+use crate::consensus::ReadPolicy;
 use crate::logging;
 
 /// What may be written for a setting.
@@ -65,6 +66,8 @@ pub enum Accepts {
     Filter,
     /// The log's format.
     Format,
+    /// How reads are made sure of.
+    Reads,
     /// A host's name.
     DnsName,
     /// A cluster's name.
@@ -99,6 +102,7 @@ impl fmt::Display for Accepts {
                 "error, warn, info, debug, trace or off, and target=level pairs, separated by commas",
             ),
             Self::Format => f.write_str("auto, text or json"),
+            Self::Reads => f.write_str("lease or quorum"),
             Self::DnsName => f.write_str("a DNS name, such as winter.default.svc.cluster.local"),
             Self::ApplicationName => {
                 f.write_str("1 to 64 letters, digits, dots, dashes and underscores")
@@ -122,6 +126,7 @@ impl Accepts {
             Self::Truth => "TRUE|FALSE",
             Self::Filter => "FILTER",
             Self::Format => "FORMAT",
+            Self::Reads => "POLICY",
             Self::DnsName | Self::ApplicationName => "NAME",
             Self::Seeds => "HOST:PORT,...",
         }
@@ -195,6 +200,14 @@ impl Accepts {
         match text.to_ascii_lowercase().as_str() {
             "true" => Some(true),
             "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reads(self, text: &str) -> Option<ReadPolicy> {
+        match text {
+            "lease" => Some(ReadPolicy::Lease),
+            "quorum" => Some(ReadPolicy::Quorum),
             _ => None,
         }
     }

@@ -1,8 +1,10 @@
-//! What a node of a cluster is told. Read and checked in this version, which
-//! cannot form a cluster yet, so that what is written for the next one is right.
+//! What a node of a cluster is told.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::consensus::ReadPolicy;
 
 /// How a node finds its cluster and what the cluster is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub struct ClusterConfig {
     pub partitions: u16,
     /// The port of the other nodes.
     pub peer_port: u16,
+    /// How a leader makes sure that it still leads, before it answers a read.
+    pub reads: ReadPolicy,
+    /// How long a command may take until its outcome is called unavailable or unknown.
+    pub command_timeout: Duration,
 }
 
 /// The cluster's name where only seeds are given.

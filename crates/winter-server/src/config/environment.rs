@@ -83,7 +83,7 @@ pub struct Later {
 }
 
 /// Every setting that this version does not have yet.
-pub const LATER: [Later; 4] = [
+pub const LATER: [Later; 3] = [
     Later {
         prefix: "WINTER_PASSWORD",
         sentence: "this version has no access control; unset it and let only trusted clients reach the port",
@@ -94,7 +94,6 @@ pub const LATER: [Later; 4] = [
     },
     Later {
         prefix: "WINTER_CLUSTER_SECRET",
-        sentence: "this version cannot form a cluster; unset it",
+        sentence: "in this version nodes do not prove who they are to each other; unset it and let only trusted networks reach the peer port",
     },
-    Later { prefix: "WINTER_READS", sentence: "this version cannot form a cluster; unset it" },
 ];

@@ -34,6 +34,8 @@ pub enum Name {
     Replicas,
     Partitions,
     PeerPort,
+    Reads,
+    CommandTimeout,
 }
 
 impl Name {
@@ -155,9 +157,9 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Every setting, in the order of [`Name`].
 #[rustfmt::skip]
-pub const SETTINGS: [Setting; 23] = {
+pub const SETTINGS: [Setting; 25] = {
     use Accepts::{
-        Address, ApplicationName, Count, DnsName, Filter, Format, Memory, OptionalPort, Path, Port, Seeds, Size,
+        Address, ApplicationName, Count, DnsName, Filter, Format, Memory, OptionalPort, Path, Port, Reads, Seeds, Size,
         Span, Threads, Truth,
     };
     use Group::{Cluster, File, Limits, Logging, Network, Waits};
@@ -218,6 +220,11 @@ pub const SETTINGS: [Setting; 23] = {
             "Partitions of the cluster; fixed when the cluster is founded."),
         row(Name::PeerPort, Cluster, "WINTER_PEER_PORT", ("peer-port", "peer_port"), "6062", Port { any: false },
             "The port of the other nodes; bound only when distributed."),
+        row(Name::Reads, Cluster, "WINTER_READS", ("reads", "reads"), "lease", Reads,
+            "How a leader makes sure that it leads before it answers a read: lease trusts clocks to run alike, quorum asks a majority."),
+        row(Name::CommandTimeout, Cluster, "WINTER_COMMAND_TIMEOUT", ("command-timeout", "command_timeout"), "5s",
+            Span { least: MILLISECOND, most: HOUR },
+            "How long a command may look for those who can do it, until it is unavailable."),
     ]
 };
 

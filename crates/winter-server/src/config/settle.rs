@@ -96,6 +96,8 @@ impl Settling<'_> {
             replicas: self.small(Name::Replicas),
             partitions: self.small(Name::Partitions),
             peer_port: self.required(Name::PeerPort, Accepts::port),
+            reads: self.required(Name::Reads, Accepts::reads),
+            command_timeout: self.required(Name::CommandTimeout, Accepts::span),
         };
         if self.distributed {
             self.check_names();

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::*;
+use crate::consensus::ReadPolicy;
 
 const MACHINE: Machine =
     Machine { cores: 8, memory_bytes: Some(4 << 30), stderr_is_terminal: false };
@@ -262,6 +263,8 @@ fn a_cluster_is_read_whole() {
         replicas: 3,
         partitions: 16,
         peer_port: 6062,
+        reads: ReadPolicy::Lease,
+        command_timeout: Duration::from_secs(5),
     };
     assert_eq!(config.cluster.as_ref(), Some(&expected));
     assert!(reading.warnings.is_empty());

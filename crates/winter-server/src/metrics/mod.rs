@@ -4,6 +4,7 @@
 //! what it means and where its values come from. Registration, scrapes and the
 //! documentation go by it. Labels of unbounded number are capped: see `tables`.
 
+mod cluster;
 mod docs;
 mod snapshot;
 mod table;
@@ -58,6 +59,8 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// What it means.
     pub help: &'static str,
+    /// Whether only a node of a cluster has it.
+    pub distributed: bool,
     read: fn(&Snapshot<'_>, &mut Series<'_>),
 }
 
@@ -92,20 +95,26 @@ impl Series<'_> {
         self.all.push(series);
     }
 
-    fn histogram(&mut self, labels: &[&str], latency: &Latency) {
+    fn latency(&mut self, labels: &[&str], latency: &Latency) {
+        let bounds = LATENCY_BOUNDS_MICROS.map(|micros| micros as f64 / 1e6);
+        self.histogram(labels, &bounds, &latency.buckets, latency.seconds);
+    }
+
+    /// Counts by size: `counts` has one more than `bounds`, for what is above them.
+    fn histogram(&mut self, labels: &[&str], bounds: &[f64], counts: &[u64], sum: f64) {
+        assert_eq!(bounds.len() + 1, counts.len(), "{}: its buckets", self.metric.name);
         let mut count = 0;
-        let bounds = LATENCY_BOUNDS_MICROS.iter().zip(latency.buckets);
-        let buckets = bounds.map(|(micros, n)| {
+        let buckets = bounds.iter().zip(counts).map(|(bound, n)| {
             count += n;
             let mut bucket = proto::Bucket::default();
             bucket.set_cumulative_count(count);
-            bucket.set_upper_bound(*micros as f64 / 1e6);
+            bucket.set_upper_bound(*bound);
             bucket
         });
         let mut histogram = proto::Histogram::default();
         histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(latency.buckets.iter().sum());
-        histogram.set_sample_sum(latency.seconds);
+        histogram.set_sample_count(counts.iter().sum());
+        histogram.set_sample_sum(sum);
         let mut series = self.labelled(labels);
         series.set_histogram(histogram);
         self.all.push(series);

@@ -3,6 +3,7 @@
 use winter_core::store::slice::Reclaimed;
 
 use super::tables::Tables;
+use crate::cluster::{Cluster, Figures};
 use crate::node::Node;
 use crate::server::Shared;
 use crate::stats::Stats;
@@ -12,13 +13,17 @@ pub(super) struct Snapshot<'s> {
     pub(super) shared: &'s Shared,
     pub(super) tables: Tables,
     pub(super) reclaimed: Reclaimed,
+    /// The node's part in its cluster, if it has one.
+    pub(super) cluster: Option<(&'s Cluster, Figures)>,
 }
 
 impl<'s> Snapshot<'s> {
     pub(super) fn take(shared: &'s Shared) -> Self {
-        let survey = shared.node.survey();
+        let cluster = shared.cluster();
+        let survey = cluster.map_or_else(|| shared.node.survey(), Cluster::survey);
         let reclaimed = survey.reclaimed;
-        Self { shared, tables: Tables::of(survey), reclaimed }
+        let cluster = cluster.map(|cluster| (cluster, cluster.figures()));
+        Self { shared, tables: Tables::of(survey), reclaimed, cluster }
     }
 
     pub(super) fn node(&self) -> &Node {

@@ -3,6 +3,7 @@
 use winter_core::fault::Kind as FaultKind;
 
 use super::Kind::{Counter, Gauge, Histogram};
+use super::cluster::{self, figure, groups, link, members, refused};
 use super::snapshot::Snapshot;
 use super::tables::Figures;
 use super::{Kind, Metric, Series};
@@ -18,7 +19,18 @@ const fn row(
     help: &'static str,
     read: Read,
 ) -> Metric {
-    Metric { name, kind, labels, help, read }
+    Metric { name, kind, labels, help, distributed: false, read }
+}
+
+/// A metric that only a node of a cluster has.
+const fn far(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+    read: Read,
+) -> Metric {
+    Metric { name, kind, labels, help, distributed: true, read }
 }
 
 /// Every metric, in the order of the documentation.
@@ -103,7 +115,7 @@ pub static METRICS: &[Metric] = &[
         "How long commands took, from the start of their pass to their replies' encoding. Commands of one pass count its whole time each.",
         |s, out| {
             for (row, latency) in s.stats().latencies() {
-                out.histogram(&[&command_name(row)], &latency);
+                out.latency(&[&command_name(row)], &latency);
             }
         }),
     row("winter_slow_commands_total", Counter, &[],
@@ -220,6 +232,132 @@ pub static METRICS: &[Metric] = &[
     row("winter_tables_left_out_fenced", Gauge, &[],
         "Fenced tables among those that are left out.",
         |s, out| out.one(count(s.tables.left_out.fenced))),
+    far("winter_cluster_members", Gauge, &["state"],
+        "Members of the cluster as this node knows them, by state; the dead are those that a group still counts.",
+        members),
+    far("winter_cluster_waiting", Gauge, &["for"],
+        "What this node waits for before it is a member: 1 for that, 0 for all else. `nothing` is a member.",
+        cluster::waiting),
+    far("winter_cluster_peers_connected", Gauge, &[],
+        "Members to which this node has a connection.",
+        |s, out| figure(s, out, |f| f.connected)),
+    far("winter_cluster_rivals_total", Counter, &[],
+        "Times that a node of another cluster of this application was met.",
+        |s, out| cluster::counter(s, out, |c| &c.rivals)),
+    far("winter_cluster_strangers_total", Counter, &[],
+        "Times that a node was met that does not belong here.",
+        |s, out| cluster::counter(s, out, |c| &c.strangers)),
+    far("winter_cluster_partitions", Gauge, &[],
+        "Partitions of the cluster.",
+        |s, out| figure(s, out, |f| f.partitions)),
+    far("winter_cluster_partitions_hosted", Gauge, &[],
+        "Partitions of which this node has a replica.",
+        |s, out| figure(s, out, |f| f.hosted)),
+    far("winter_cluster_partitions_led", Gauge, &[],
+        "Partitions that this node leads.",
+        |s, out| figure(s, out, |f| f.led)),
+    far("winter_cluster_partitions_leaderless", Gauge, &[],
+        "Partitions of which this node has a replica, and that nobody leads whom it hears.",
+        |s, out| figure(s, out, |f| f.leaderless)),
+    far("winter_cluster_partitions_short", Gauge, &[],
+        "Partitions of the cluster with fewer replicas than they could have.",
+        |s, out| figure(s, out, |f| f.short)),
+    far("winter_cluster_changes", Gauge, &[],
+        "Changes of replicas that are under way in the cluster.",
+        |s, out| figure(s, out, |f| f.changes)),
+    far("winter_cluster_lag_entries", Gauge, &[],
+        "The most log entries that a replica has to go, of the partitions that this node leads.",
+        |s, out| figure(s, out, |f| f.lag_entries)),
+    far("winter_cluster_unapplied_entries", Gauge, &[],
+        "The most log entries that a replica on this node has and has not applied.",
+        |s, out| figure(s, out, |f| f.unapplied_entries)),
+    far("winter_cluster_log_bytes", Gauge, &[],
+        "Bytes of all logs on this node; they are counted as memory of the store.",
+        |s, out| figure(s, out, |f| f.log_bytes)),
+    far("winter_cluster_log_limit_bytes", Gauge, &[],
+        "Bytes that the log of one partition may have.",
+        |s, out| figure(s, out, |f| f.log_bytes_max)),
+    far("winter_cluster_elections_total", Counter, &[],
+        "Terms that began, as replicas on this node saw it.",
+        |s, out| groups(s, out, |g| g.elections.read())),
+    far("winter_cluster_leader_changes_total", Counter, &[],
+        "Leaders that another node took over from, as replicas on this node saw it.",
+        |s, out| groups(s, out, |g| g.leader_changes.read())),
+    far("winter_cluster_forwarded_total", Counter, &[],
+        "Batches of commands sent to the node that leads their partition.",
+        |s, out| cluster::counter(s, out, |c| &c.forwarded)),
+    far("winter_cluster_entry_operations", Histogram, &[],
+        "Operations in the log entries that this node proposed.",
+        cluster::operations),
+    far("winter_cluster_commit_duration_seconds", Histogram, &[],
+        "From an entry's proposal on this node until a majority has it and it is applied.",
+        |s, out| cluster::latency(s, out, |g| &g.commits)),
+    far("winter_cluster_apply_duration_seconds", Histogram, &[],
+        "What it took to apply an entry to a replica on this node.",
+        |s, out| cluster::latency(s, out, |g| &g.applies)),
+    far("winter_cluster_snapshots_total", Counter, &["result"],
+        "Snapshots by what became of them: `sent` and put in place, `failed` on the way, `received` and put in place.",
+        cluster::snapshots),
+    far("winter_cluster_snapshot_bytes_total", Counter, &["direction"],
+        "Bytes of snapshots.",
+        cluster::snapshot_bytes),
+    far("winter_peer_connections_accepted_total", Counter, &[],
+        "Connections that other nodes began.",
+        |s, out| link(s, out, |c| &c.accepted)),
+    far("winter_peer_accept_errors_total", Counter, &[],
+        "Connections of other nodes that could not be accepted for want of something.",
+        |s, out| link(s, out, |c| &c.accept_errors)),
+    far("winter_peer_dials_total", Counter, &[],
+        "Attempts to connect to another node.",
+        |s, out| link(s, out, |c| &c.dials)),
+    far("winter_peer_dial_failures_total", Counter, &[],
+        "Those that led to no connection.",
+        |s, out| link(s, out, |c| &c.dial_failures)),
+    far("winter_peer_probes_total", Counter, &[],
+        "Questions to addresses, whoever is there.",
+        |s, out| link(s, out, |c| &c.probes)),
+    far("winter_peer_refused_total", Counter, &["reason"],
+        "What came at the peer port and was refused, by reason.",
+        |s, out| refused(s, out, crate::peers::Counters::refused)),
+    far("winter_peer_refused_by_peers_total", Counter, &["reason"],
+        "Times that other nodes refused this one, by reason.",
+        |s, out| refused(s, out, crate::peers::Counters::refused_by_peers)),
+    far("winter_peer_frames_total", Counter, &["direction"],
+        "Frames between nodes.",
+        |s, out| cluster::both(s, out, |c| (&c.frames_in, &c.frames_out))),
+    far("winter_peer_bytes_total", Counter, &["direction"],
+        "Bytes between nodes.",
+        |s, out| cluster::both(s, out, |c| (&c.bytes_in, &c.bytes_out))),
+    far("winter_peer_calls_total", Counter, &[],
+        "Calls of other nodes.",
+        |s, out| link(s, out, |c| &c.calls)),
+    far("winter_peer_calls_failed_total", Counter, &["outcome"],
+        "Calls without an answer: `not_sent`, so that nothing was done, or `lost`, so that nobody knows.",
+        cluster::calls_failed),
+    far("winter_peer_answers_late_total", Counter, &[],
+        "Answers to calls that had been given up.",
+        |s, out| link(s, out, |c| &c.answers_late)),
+    far("winter_peer_messages_total", Counter, &[],
+        "Messages that want no answer and were queued.",
+        |s, out| link(s, out, |c| &c.one_way)),
+    far("winter_peer_requests_total", Counter, &[],
+        "Calls that other nodes made here.",
+        |s, out| link(s, out, |c| &c.requests)),
+    far("winter_peer_requests_busy_total", Counter, &[],
+        "Calls and messages that came when too much was under way.",
+        |s, out| link(s, out, |c| &c.requests_busy)),
+    far("winter_peer_handler_panics_total", Counter, &[],
+        "Faults of ours while a call of another node was answered.",
+        |s, out| link(s, out, |c| &c.handler_panics)),
+    far("winter_peer_queue_calls", Gauge, &[],
+        "Calls that wait to be sent.",
+        |s, out| cluster::queue(s, out, |q| q.calls)),
+    far("winter_peer_queue_bytes", Gauge, &[],
+        "Bytes of these.",
+        |s, out| cluster::queue(s, out, |q| q.bytes)),
+    far("winter_peer_calls_open", Gauge, &[],
+        "Calls that wait for their answers.",
+        |s, out| cluster::queue(s, out, |q| q.answers)),
     row("winter_http_requests_total", Counter, &[],
         "Requests to HTTP.",
         |s, out| out.one(count(s.stats().events.http_requests.read()))),
@@ -234,7 +372,7 @@ pub static METRICS: &[Metric] = &[
         |s, out| out.one(seconds(&s.stats().events.scrape_nanos))),
 ];
 
-const fn count(n: u64) -> f64 {
+pub(super) const fn count(n: u64) -> f64 {
     n as f64
 }
 

@@ -4,6 +4,7 @@
 //! hand it commands and an output to write replies to.
 
 pub mod catalog;
+pub(crate) mod cursor;
 pub(crate) mod faults;
 pub mod memory;
 mod reclaim;

@@ -124,7 +124,7 @@ enum Refusal {
 }
 
 impl KeyRun<'_> {
-    /// Runs `commands`, at most [`GROUP_MAX`], in order, and writes their replies.
+    /// Runs `commands`, at most as many as a group holds, in order, and writes their replies.
     pub fn run(
         &self,
         tables: &mut TableCache,

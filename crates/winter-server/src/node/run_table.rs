@@ -11,12 +11,10 @@ use winter_core::store::partition::Holdings;
 use winter_core::store::{Partition, Slice};
 use winter_core::time::Ttl;
 
-use super::{Node, Table, faults};
+use super::{Node, Table, cursor, faults};
 
 /// Bytes of keys after which a step asks no further partition.
 const SCAN_BYTES_MAX: usize = 1 << 20;
-/// Cursors hold the partition's number above the tag's 28 bits.
-const TAG_BITS: u32 = Tag::END.ilog2();
 
 impl Node {
     /// Does a command on a table.
@@ -108,7 +106,7 @@ impl Node {
     /// Walks partition after partition in the order of hashes, which growth does not change.
     fn scan(&self, table: &Table, scan: Scan<'_>) -> Reply<'static> {
         let now = self.clock.now();
-        let (mut number, mut from) = match split_cursor(scan.cursor) {
+        let (mut number, mut from) = match cursor::split(scan.cursor) {
             Some(at) => at,
             None => {
                 return Fault::usage("invalid cursor; give 0, then what the last step answered")
@@ -124,7 +122,7 @@ impl Node {
             left = left.saturating_sub(looked_at);
             bytes += keys[known..].iter().map(Vec::len).sum::<usize>();
             if let Some(tag) = next {
-                return Reply::Scan { cursor: join_cursor(number, tag), keys };
+                return Reply::Scan { cursor: cursor::join(number, tag), keys };
             }
             number += 1;
             from = Tag::of(0);
@@ -133,7 +131,7 @@ impl Node {
             }
         }
         let is_over = self.shards.get(number).is_none();
-        Reply::Scan { cursor: if is_over { 0 } else { join_cursor(number, from) }, keys }
+        Reply::Scan { cursor: if is_over { 0 } else { cursor::join(number, from) }, keys }
     }
 
     /// What a table holds over all partitions, once what has expired is gone.
@@ -171,30 +169,5 @@ impl Node {
         ]
         .map(|(field, value)| (field.to_owned(), value))
         .into()
-    }
-}
-
-/// Cursor 0 is the start, and no other cursor is 0: they count from 1.
-fn join_cursor(number: usize, tag: Tag) -> u64 {
-    ((number as u64) << TAG_BITS | tag.bits()) + 1
-}
-
-fn split_cursor(cursor: u64) -> Option<(usize, Tag)> {
-    let at = cursor.saturating_sub(1);
-    let number = usize::try_from(at >> TAG_BITS).ok()?;
-    Some((number, Tag::from_bits(at & (Tag::END - 1))?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_comes_apart_as_it_was_joined() {
-        for (number, bits) in [(0, 0), (0, 1), (255, Tag::END - 1), (7, 12_345)] {
-            let tag = Tag::from_bits(bits).unwrap();
-            assert_eq!(split_cursor(join_cursor(number, tag)), Some((number, tag)));
-        }
-        assert_eq!(split_cursor(0), Some((0, Tag::of(0))));
     }
 }

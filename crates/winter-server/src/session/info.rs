@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cluster::Cluster;
 use crate::server::Shared;
 
 /// The version of Redis whose protocol is spoken, for clients that ask.
@@ -9,12 +10,13 @@ pub const REDIS_VERSION: &str = "7.4.0";
 
 type Section = (&'static str, fn(&Shared) -> Vec<(&'static str, String)>);
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
     ("Stats", stats),
     ("Replication", replication),
+    ("Cluster", cluster),
     ("Keyspace", keyspace),
 ];
 
@@ -102,7 +104,20 @@ fn replication(_: &Shared) -> Vec<(&'static str, String)> {
     vec![("role", "master".into()), ("connected_slaves", "0".into()), ("loading", "0".into())]
 }
 
+/// Redis's cluster protocol is not spoken, whether or not there is a cluster:
+/// clients are to talk to any node as to one server.
+fn cluster(shared: &Shared) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("cluster_enabled", "0".to_owned())];
+    fields.extend(shared.cluster().into_iter().flat_map(Cluster::fields));
+    fields
+}
+
 fn keyspace(shared: &Shared) -> Vec<(&'static str, String)> {
+    if let Some(cluster) = shared.cluster() {
+        let tables = cluster.survey().tables;
+        let entries: u64 = tables.iter().map(|(_, held)| held.entries).sum();
+        return vec![("tables", tables.len().to_string()), ("entries", entries.to_string())];
+    }
     let mut entries = 0;
     shared.node.shards.iter().for_each(|shard| {
         entries += shard.lock().all_holdings().map(|(_, held)| held.entries).sum::<u64>();

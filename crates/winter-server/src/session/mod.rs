@@ -7,6 +7,7 @@
 
 pub mod clients;
 mod ended;
+mod far;
 pub mod info;
 mod introspect;
 mod request_timer;
@@ -186,6 +187,10 @@ impl Session {
                     TurnEnd::NeedsInput(bytes) => {
                         self.input_needed = bytes;
                         break;
+                    }
+                    TurnEnd::Ask(asked) => {
+                        self.ask(asked).await;
+                        end = self.turn_on_input();
                     }
                     TurnEnd::Yield => {
                         // Others have their turn before this client's next.

@@ -41,9 +41,12 @@ impl ServerContext<'_> {
                 if is_resp { Reply::Resp(Value::Verbatim(text)) } else { lines(&text) }
             }
             ServerCommand::Auth(credentials) => refuse_password(*credentials).into(),
-            ServerCommand::Cluster => {
-                Fault::usage("This instance has cluster support disabled: it runs alone").into()
-            }
+            ServerCommand::Cluster => match self.shared.cluster() {
+                Some(cluster) => Reply::Lines(cluster.lines()),
+                None => {
+                    Fault::usage("This instance has cluster support disabled: it runs alone").into()
+                }
+            },
             ServerCommand::Hello(hello) => self.hello(*hello),
             ServerCommand::Client(words) => introspect::client(&mut self, words),
             ServerCommand::Command(words) => introspect::command(words),

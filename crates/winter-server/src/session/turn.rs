@@ -12,6 +12,7 @@ use winter_core::reply::Reply;
 use winter_core::time::Timestamp;
 
 use super::clients::Client;
+use super::far::{Asked, Far};
 use super::server_commands::ServerContext;
 use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache, faults};
 use crate::server::Shared;
@@ -61,6 +62,17 @@ impl State {
         Self { client, dialect: None, replies: Replies::On, skip: None, scanned: 0, junk_lines: 0 }
     }
 
+    /// Takes back what was just written if the client wants no reply to it.
+    pub(super) fn mute(&mut self, output: &mut Vec<u8>, length_before: usize) {
+        self.replies = match self.replies {
+            Replies::On => return,
+            Replies::Off => Replies::Off,
+            Replies::SkipNext => Replies::Skip,
+            Replies::Skip => Replies::On,
+        };
+        output.truncate(length_before);
+    }
+
     /// Whether the rest of an oversized command is still to come.
     #[must_use]
     pub const fn is_skipping(&self) -> bool {
@@ -69,13 +81,15 @@ impl State {
 }
 
 /// How a turn ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum TurnEnd {
     /// Every complete command was answered: come back when the input holds so many bytes.
     NeedsInput(usize),
     /// The output is full, or the turn was long: send what there is, let others
     /// have their turn, then come back with the rest of the input.
     Yield,
+    /// Send the output, then let the cluster do this, then come back.
+    Ask(Asked),
     /// Send the output, then close.
     Close,
 }
@@ -157,6 +171,7 @@ impl Turn<'_> {
     ) -> (usize, TurnEnd) {
         let turn_began = pass.began;
         let mut group = Group::default();
+        let mut far = Far::default();
         loop {
             if let Err(end) = self.skip(input, &mut at, *dialect, output) {
                 return (at, end);
@@ -169,6 +184,17 @@ impl Turn<'_> {
             }
             let begin = at;
             let barrier = self.gather(input, &mut at, *dialect, &mut group);
+            if let Some(cluster) = self.shared.cluster() {
+                let has_room =
+                    far.take(&group.commands, &group.verbs) && self.state.replies == Replies::On;
+                if has_room && matches!(barrier, Barrier::None) {
+                    continue;
+                }
+                if let Some(asked) = far.ask(cluster) {
+                    // What ended the group is read once more, when it is its turn.
+                    return (at, TurnEnd::Ask(asked));
+                }
+            }
             let now = self.node().clock.at(pass.began);
             if !group.commands.is_empty() {
                 let done = self.run_group(&group, *dialect, now, output);
@@ -186,6 +212,9 @@ impl Turn<'_> {
                 }
                 Barrier::One(parsed) => {
                     at += parsed.length;
+                    if let Some(asked) = Asked::of(self.shared, &parsed) {
+                        return (at, TurnEnd::Ask(asked));
+                    }
                     self.observe(pass, *dialect);
                     pass.verbs.extend(parsed.verb);
                     let go_on = self.run_single(parsed, *dialect, now, output);
@@ -200,7 +229,7 @@ impl Turn<'_> {
                     self.state.skip = Some(skip);
                     let length_before = output.len();
                     self.refuse(&fault, *dialect, output);
-                    self.mute(output, length_before);
+                    self.state.mute(output, length_before);
                 }
                 Barrier::Broken(fault) => {
                     self.refuse(&fault, *dialect, output);
@@ -308,7 +337,7 @@ impl Turn<'_> {
         let mut verbs = group.verbs.iter();
         let answered = |outcome| stats.count(verbs.next().copied(), outcome);
         let end = keys.run(self.tables, &group.commands, output, answered);
-        self.mute(output, length_before);
+        self.state.mute(output, length_before);
         match end {
             GroupEnd::Done => group.commands.len(),
             GroupEnd::OutputFull(done) => done,
@@ -335,7 +364,7 @@ impl Turn<'_> {
         let length_before = output.len();
         self.stats().count(parsed.verb, Outcome::of(&reply));
         self.state.dialect.unwrap_or(dialect).write(&reply, output);
-        self.mute(output, length_before);
+        self.state.mute(output, length_before);
         if let Some(fault) = junk {
             self.refuse(&fault, dialect, output);
             return false;
@@ -361,17 +390,6 @@ impl Turn<'_> {
         }
         self.stats().count(None, Outcome::of(&Reply::Fault(fault.clone())));
         dialect.write(&Reply::Fault(fault.clone()), output);
-    }
-
-    /// Takes back what was just written if the client wants no reply to it.
-    fn mute(&mut self, output: &mut Vec<u8>, length_before: usize) {
-        self.state.replies = match self.state.replies {
-            Replies::On => return,
-            Replies::Off => Replies::Off,
-            Replies::SkipNext => Replies::Skip,
-            Replies::Skip => Replies::On,
-        };
-        output.truncate(length_before);
     }
 
     /// The fault that ends a session of another protocol's lines: banners,

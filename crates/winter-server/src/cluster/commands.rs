@@ -1,0 +1,318 @@
+//! Commands on tables as a whole. Making and dropping a table commits in the
+//! meta group and is then done by every partition, before it is answered.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use winter_core::cluster::meta::{MetaCommand, MetaReply, Refusal, TableState};
+use winter_core::cluster::{GroupId, PartitionId};
+use winter_core::command::{Scan, TableCommand, TableOptions};
+use winter_core::fault::Fault;
+use winter_core::limits::TABLES_MAX;
+use winter_core::reply::Reply;
+use winter_core::store::index::Tag;
+use winter_core::time::Ttl;
+
+use super::Inner;
+use super::leader::{unavailable, unknown};
+use super::wire::{self, Affair, Answer, Ask, Held, NewTable, Proposed, Scanned};
+use crate::node::cursor;
+
+/// Bytes of keys after which a step of a scan asks no further partition.
+const SCAN_BYTES_MAX: usize = 1 << 20;
+
+/// A reply, or a fault that is one.
+type Replied = Result<Reply<'static>, Fault>;
+
+/// A command on a table, as a session hands it over.
+#[derive(Clone, Debug)]
+pub enum Whole {
+    /// `CREATE`
+    Create(String, TableOptions),
+    /// `DROP`
+    Drop(String),
+    /// `COUNT`
+    Count(String),
+    /// `SCAN`: the table, the cursor, the prefix, the count.
+    Scan(String, u64, Vec<u8>, u64),
+    /// `DESCRIBE`
+    Describe(String),
+    /// `REVIVE`
+    Revive(String),
+    /// `TABLES`
+    Names,
+}
+
+impl From<&TableCommand<'_>> for Whole {
+    fn from(command: &TableCommand<'_>) -> Self {
+        match command {
+            TableCommand::Create(name, options) => Self::Create((*name).to_owned(), *options),
+            TableCommand::Drop(name) => Self::Drop((*name).to_owned()),
+            TableCommand::Count(name) => Self::Count((*name).to_owned()),
+            TableCommand::Scan(name, Scan { cursor, prefix, count }) => {
+                Self::Scan((*name).to_owned(), *cursor, prefix.to_vec(), *count)
+            }
+            TableCommand::Describe(name) => Self::Describe((*name).to_owned()),
+            TableCommand::Revive(name) => Self::Revive((*name).to_owned()),
+        }
+    }
+}
+
+impl Inner {
+    /// Does a command on a table as a whole.
+    pub(crate) async fn run_whole(self: &Arc<Self>, command: Whole) -> Reply<'static> {
+        let deadline = Instant::now() + self.command_timeout;
+        let replied = match command {
+            Whole::Create(name, options) => self.create(name, options, deadline).await,
+            Whole::Drop(name) => self.drop_table(name, deadline).await,
+            Whole::Count(name) => self.count(&name, deadline).await,
+            Whole::Scan(name, cursor, prefix, count) => {
+                self.scan(&name, Scan { cursor, prefix: &prefix, count }, deadline).await
+            }
+            Whole::Describe(name) => self.describe(name, deadline).await,
+            Whole::Revive(name) => self.revive(name, deadline).await,
+            Whole::Names => self.of_meta(&Affair::Names, deadline).await.map(Reply::Lines),
+        };
+        replied.unwrap_or_else(Reply::Fault)
+    }
+
+    async fn create(
+        self: &Arc<Self>,
+        name: String,
+        options: TableOptions,
+        deadline: Instant,
+    ) -> Replied {
+        let command = MetaCommand::CreateTable { name: name.clone(), options };
+        let (is_new, table) = match self.proposed_once(command, deadline).await? {
+            MetaReply::Table { state: TableState::Open, .. } => {
+                return Ok(Reply::Word("already created"));
+            }
+            MetaReply::Table { is_new, table, .. } => (is_new, table),
+            MetaReply::Refused(refusal) => return Err(refused(refusal)),
+            _ => return Err(unknown()),
+        };
+        // It is begun with, and whoever leads the meta group goes on with it if this node does not.
+        // Another may have begun with it, with other options: what stands holds.
+        let stands = self.find(name, deadline).await.map_err(|_| unknown())?;
+        let Some(new) = stands.filter(|new| new.table == table) else {
+            return Ok(Reply::Word(if is_new { "created" } else { "already created" }));
+        };
+        self.open(&new, deadline).await.map_err(|_| unknown())?;
+        if is_new {
+            tracing::info!(table = new.name, "a table was created");
+        }
+        Ok(Reply::Word(if is_new { "created" } else { "already created" }))
+    }
+
+    /// Lets every partition take a table in, and then says so to the meta group.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        new: &NewTable,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let done: Vec<()> = self.of_all(&Ask::Create(new.clone()), deadline).await?;
+        drop(done);
+        self.proposed(MetaCommand::OpenTable(new.table.id), deadline).await.map(drop)
+    }
+
+    /// Lets every partition let go of a table, and then says so to the meta group.
+    pub(crate) async fn release(
+        self: &Arc<Self>,
+        new: &NewTable,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let done: Vec<()> = self.of_all(&Ask::Drop(new.table), deadline).await?;
+        drop(done);
+        self.proposed(MetaCommand::ReleaseTable(new.table.id), deadline).await.map(drop)
+    }
+
+    async fn drop_table(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
+        let Some(new) = self.find(name, deadline).await? else { return Ok(Reply::MissingTable) };
+        let drop = MetaCommand::DropTable(new.table.id);
+        let is_new = match self.proposed_once(drop, deadline).await? {
+            MetaReply::Table { is_new, .. } => is_new,
+            _ => return Ok(Reply::MissingTable),
+        };
+        self.release(&new, deadline).await.map_err(|_| unknown())?;
+        if !is_new {
+            return Ok(Reply::MissingTable);
+        }
+        tracing::info!(table = new.name, "a table was dropped");
+        Ok(Reply::Word("dropped"))
+    }
+
+    async fn revive(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
+        let Some(new) = self.find(name, deadline).await? else { return Ok(Reply::MissingTable) };
+        match self.proposed(MetaCommand::ReviveTable(new.table.id), deadline).await? {
+            MetaReply::Refused(_) => Ok(Reply::MissingTable),
+            _ => Ok(Reply::Word("ok")),
+        }
+    }
+
+    async fn count(self: &Arc<Self>, name: &str, deadline: Instant) -> Replied {
+        let counts: Vec<Option<u64>> = self.of_all(&Ask::Count(name), deadline).await?;
+        Ok(counts
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map_or(Reply::MissingTable, |counts| Reply::Integer(counts.into_iter().sum())))
+    }
+
+    /// Walks partition after partition in the order of hashes, which growth does
+    /// not change.
+    async fn scan(self: &Arc<Self>, name: &str, scan: Scan<'_>, deadline: Instant) -> Replied {
+        let Some((mut number, mut from)) = cursor::split(scan.cursor) else {
+            return Err(Fault::usage("invalid cursor; give 0, then what the last step answered"));
+        };
+        let partitions = self.map().partitions.len();
+        if partitions == 0 {
+            return Err(unavailable());
+        }
+        let (mut keys, mut bytes, mut left) = (Vec::new(), 0usize, scan.count);
+        while number < partitions {
+            let ask =
+                Ask::Scan { table: name, from: from.bits(), prefix: scan.prefix, count: left };
+            let scanned: Option<Scanned> = self.of_one(number, &ask, deadline).await?;
+            let Some(Scanned { next, looked_at, keys: found }) = scanned else {
+                return Ok(Reply::MissingTable);
+            };
+            left = left.saturating_sub(looked_at);
+            bytes += found.iter().map(Vec::len).sum::<usize>();
+            keys.extend(found);
+            if let Some(tag) = next.and_then(Tag::from_bits) {
+                return Ok(Reply::Scan { cursor: cursor::join(number, tag), keys });
+            }
+            number += 1;
+            from = Tag::of(0);
+            if left == 0 || bytes >= SCAN_BYTES_MAX {
+                break;
+            }
+        }
+        let is_over = number >= partitions;
+        Ok(Reply::Scan { cursor: if is_over { 0 } else { cursor::join(number, from) }, keys })
+    }
+
+    async fn describe(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
+        let Some(new) = self.find(name, deadline).await? else { return Ok(Reply::MissingTable) };
+        let held: Vec<Option<Held>> = self.of_all(&Ask::Holdings(&new.name), deadline).await?;
+        let held = held.into_iter().flatten().fold(Held::default(), |sum, held| Held {
+            entries: sum.entries + held.entries,
+            bytes: sum.bytes + held.bytes,
+            allocated: sum.allocated + held.allocated,
+            operations: sum.operations + held.operations,
+            rejections: sum.rejections + held.rejections,
+        });
+        let options = TableOptions::from(new.options);
+        let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+        let fields = [
+            ("name", new.name),
+            ("maxbytes", limit(options.bytes_max)),
+            ("maxentries", limit(options.entries_max)),
+            ("maxvalue", limit(options.value_bytes_max)),
+            ("ttl", limit(options.ttl.map(Ttl::as_millis))),
+            ("once", (if options.once { "yes" } else { "no" }).to_owned()),
+            ("entries", held.entries.to_string()),
+            ("bytes", held.bytes.to_string()),
+            ("allocated_bytes", held.allocated.to_string()),
+            ("operations", held.operations.to_string()),
+            ("rejections", held.rejections.to_string()),
+        ];
+        let fields = fields.map(|(field, value)| (field.to_owned(), value));
+        Ok(Reply::Fields(fields.into()))
+    }
+
+    /// The table that has this name now.
+    async fn find(
+        self: &Arc<Self>,
+        name: String,
+        deadline: Instant,
+    ) -> Result<Option<NewTable>, Fault> {
+        self.of_meta(&Affair::Find(name), deadline).await
+    }
+
+    async fn of_meta<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        affair: &Affair,
+        deadline: Instant,
+    ) -> Result<T, Fault> {
+        let answer = self.ask_leader(GroupId::Meta, wire::encode(affair), deadline, true).await;
+        read(answer)
+    }
+
+    async fn of_one<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        number: usize,
+        ask: &Ask<'_>,
+        deadline: Instant,
+    ) -> Result<T, Fault> {
+        let group = GroupId::Data(PartitionId(u16::try_from(number).unwrap_or(u16::MAX)));
+        read(self.ask_leader(group, wire::encode(ask), deadline, true).await)
+    }
+
+    /// Asks every partition at once.
+    async fn of_all<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        deadline: Instant,
+    ) -> Result<Vec<T>, Fault> {
+        let partitions = self.map().partitions.len();
+        if partitions == 0 {
+            return Err(unavailable());
+        }
+        let asked = (0..partitions).map(|number| self.of_one(number, ask, deadline));
+        futures_util::future::join_all(asked).await.into_iter().collect()
+    }
+
+    /// Proposes what is answered by whether it was the first to do it: asked again
+    /// after it may have been done, it would be told that another was.
+    async fn proposed_once(
+        self: &Arc<Self>,
+        command: MetaCommand,
+        deadline: Instant,
+    ) -> Result<MetaReply, Fault> {
+        let body = wire::encode(&Affair::Propose(command));
+        match self.ask_leader(GroupId::Meta, body, deadline, false).await {
+            Ok(Some(answer)) => match wire::decode::<Proposed>(&answer) {
+                Some(Ok(reply)) => Ok(reply),
+                _ => Err(unknown()),
+            },
+            Ok(None) => Err(unavailable()),
+            Err(()) => Err(unknown()),
+        }
+    }
+
+    async fn proposed(
+        self: &Arc<Self>,
+        command: MetaCommand,
+        deadline: Instant,
+    ) -> Result<MetaReply, Fault> {
+        self.propose(command, deadline).await.map_err(|answer| match answer.reply() {
+            Reply::Fault(fault) => fault,
+            _ => unknown(),
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Result<Option<bytes::Bytes>, ()>) -> Result<T, Fault> {
+    match answer {
+        Ok(Some(answer)) => wire::decode(&answer).ok_or_else(unavailable),
+        Ok(None) | Err(()) => Err(unavailable()),
+    }
+}
+
+fn refused(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::TablesFull => Fault::limit("the number of tables", TABLES_MAX, TABLES_MAX),
+        other => Fault::usage(other.to_string()),
+    }
+}
+
+/// An answer that no leader gave.
+impl From<Answer> for Fault {
+    fn from(answer: Answer) -> Self {
+        match answer.reply() {
+            Reply::Fault(fault) => fault,
+            _ => unknown(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What this node does with what its peers ask.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use winter_core::cluster::founding::{Input, Message, Output};
+use winter_core::cluster::meta::{MetaCommand, MetaReply, Profile, Refusal};
+use winter_core::cluster::{GroupId, NodeId, PartitionId};
+
+use super::Inner;
+use super::wire::{self, Affair, NotDone, Probe, ProbeAnswer};
+use crate::peers::{Answer, Channel, Handler, Handling, Peer, Request};
+
+/// Answers peers for a node that may be gone by then.
+pub(crate) struct Desk(pub Weak<Inner>);
+
+impl Handler for Desk {
+    fn handle(&self, request: Request) -> Handling {
+        let Some(inner) = self.0.upgrade() else { return Box::pin(async { Answer::Declined }) };
+        let Request { from, channel, group, body, .. } = request;
+        match channel {
+            Channel::CONSENSUS | Channel::SNAPSHOTS => Box::pin(async move {
+                let answered = inner.hosted.receive(from.node, group, body).await;
+                answered.map_or(Answer::Declined, Answer::Done)
+            }),
+            Channel::COMMANDS => Box::pin(async move {
+                let answered: Result<Bytes, NotDone> = inner.answer_here(group, &body).await;
+                Answer::Done(wire::encode(&answered))
+            }),
+            Channel::BATCHES => Box::pin(async move {
+                let Some(several) = wire::decode::<Vec<(PartitionId, &[u8])>>(&body) else {
+                    return Answer::Declined;
+                };
+                let answers = several
+                    .into_iter()
+                    .map(|(partition, body)| inner.answer_here(GroupId::Data(partition), body));
+                let answers = futures_util::future::join_all(answers).await;
+                Answer::Done(wire::encode(&answers))
+            }),
+            Channel::MEMBERSHIP => {
+                if let Some(Affair::Pulse(pulse)) = wire::decode(&body) {
+                    inner.heard(from.node, pulse);
+                }
+                Box::pin(async { Answer::Done(Bytes::new()) })
+            }
+            _ => Box::pin(async { Answer::Declined }),
+        }
+    }
+
+    fn probe(&self, _: Arc<Peer>, body: Bytes) -> Handling {
+        let Some(inner) = self.0.upgrade() else { return Box::pin(async { Answer::Declined }) };
+        Box::pin(async move {
+            let answer = match wire::decode::<Probe>(&body) {
+                Some(Probe::Founding(profile, message)) => inner.stands(profile, &message),
+                Some(Probe::Join(node, profile)) => Some(inner.let_in(node, profile).await),
+                None => None,
+            };
+            answer.map_or(Answer::Declined, |answer| Answer::Done(wire::encode(&answer)))
+        })
+    }
+}
+
+impl Inner {
+    /// Says where this node stands, to one that says where it does.
+    fn stands(&self, profile: Profile, message: &[u8]) -> Option<ProbeAnswer> {
+        let message = Message::from_bytes(message).ok()?;
+        self.profiles.lock().insert(message.node, profile);
+        let mut outputs = self.founding.lock().handle(Input::Asked(message));
+        let reply = outputs.iter().position(|output| matches!(output, Output::Reply(_)))?;
+        let Output::Reply(reply) = outputs.swap_remove(reply) else { return None };
+        // Whoever acts on outputs is there as long as the node is.
+        let _ = self.outputs.send(outputs);
+        Some(ProbeAnswer::Founding(self.profile.clone(), reply.to_bytes().into()))
+    }
+
+    /// Lets a node in, if the meta group agrees.
+    async fn let_in(self: &Arc<Self>, node: NodeId, profile: Profile) -> ProbeAnswer {
+        let deadline = Instant::now() + self.command_timeout;
+        // Where one node listens there is no other: who was there is gone.
+        let address = &profile.attributes.address;
+        let map = self.map();
+        let former = map.members.iter().filter(|&(&id, (at, _))| at == address && id != node);
+        for (&former, _) in former {
+            tracing::warn!(%former, %node, %address, "a member is gone: another is at its address");
+            drop(self.propose(MetaCommand::Dead(former), deadline).await);
+        }
+        match self.propose(MetaCommand::Join { node, profile }, deadline).await {
+            Ok(MetaReply::Done | MetaReply::Already) => {
+                let map = self.map();
+                let members = map.members.iter().map(|(&node, (at, _))| (node, at.clone()));
+                match map.cluster {
+                    Some(cluster) => ProbeAnswer::Welcome(cluster, members.collect()),
+                    None => ProbeAnswer::NotNow("this node is no member yet".to_owned()),
+                }
+            }
+            Ok(MetaReply::Refused(Refusal::Gone(_))) => ProbeAnswer::Gone,
+            Ok(MetaReply::Refused(refusal)) => ProbeAnswer::NotNow(refusal.to_string()),
+            Ok(_) | Err(_) => ProbeAnswer::NotNow("the cluster does not answer".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What keeps the cluster whole: each node hosts the replicas that the meta
+//! group gives it; each leader makes the changes that are planned for its group;
+//! and the meta group's leader plans them, and buries the dead.
+
+mod changes;
+mod lead;
+mod leave;
+pub(super) mod pulse;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use winter_core::cluster::founding::Input;
+use winter_core::cluster::meta::{Change, MemberState, Meta, MetaCommand};
+use winter_core::cluster::replica::Replica;
+use winter_core::cluster::{Address, GroupId, NodeId, PartitionId};
+
+use crate::cluster::Inner;
+use crate::cluster::groups::{Carrier, Map};
+use crate::cluster::machines::DataMachine;
+use crate::cluster::wire::Pulse;
+use crate::consensus::{ChangeError, Group, Role, Start};
+
+/// The time between two looks.
+const STEP: Duration = Duration::from_millis(100);
+/// How long to wait for the meta group with what is proposed again anyway.
+const TELL_MAX: Duration = Duration::from_secs(1);
+/// A node that hears of no leader for so long asks whether it is held for dead.
+const LEADERLESS_MAX: Duration = Duration::from_secs(10);
+/// Pages of a replica that are swept at a time.
+const PAGES_PER_STEP: usize = 64;
+
+/// What is under way on this node.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    heard: BTreeMap<NodeId, Instant>,
+    /// The partitions that somebody has led since this node looks.
+    led: BTreeSet<u16>,
+    /// Groups of which a change or a hand-over is being made here.
+    busy: BTreeSet<GroupId>,
+    leads_since: BTreeMap<GroupId, Instant>,
+    leaderless_since: Option<Instant>,
+    seen_revision: Option<u64>,
+    tables: bool,
+    is_member: bool,
+    is_leaving: bool,
+    /// Whether this node was ready once.
+    pub(super) is_settled: bool,
+}
+
+impl Progress {
+    /// A member has told how it is.
+    pub(crate) fn heard(&mut self, from: NodeId, pulse: &Pulse) {
+        self.heard.insert(from, Instant::now());
+        self.led.extend(&pulse.leads);
+    }
+
+    /// How long nothing was heard of a member; `None` if nothing ever was.
+    pub(super) fn silence(&self, node: NodeId) -> Option<Duration> {
+        self.heard.get(&node).map(Instant::elapsed)
+    }
+
+    /// Whether most of `members` were heard of lately. A group that has lost its
+    /// majority elects nobody else, and goes on naming the leader it had.
+    pub(crate) fn hears_most(&self, members: &[NodeId]) -> bool {
+        let is_there = |node: &&NodeId| {
+            self.heard.get(node).is_some_and(|at| at.elapsed() < pulse::HEARD_LATELY)
+        };
+        members.iter().filter(is_there).count() > members.len() / 2
+    }
+}
+
+/// Looks after this node's part again and again.
+pub(crate) async fn run(inner: Arc<Inner>) {
+    let mut revision = inner.revision.subscribe();
+    loop {
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            _ = revision.changed() => {}
+            () = sleep(STEP) => {}
+        }
+        inner.look_after().await;
+    }
+}
+
+impl Inner {
+    async fn look_after(self: &Arc<Self>) {
+        let Some(meta) = self.hosted.meta() else { return };
+        if meta.status().role == Role::Stopped {
+            give_up("the meta group has stopped on this node");
+        }
+        let revision = meta.machine(|machine| machine.meta().revision());
+        if self.life.lock().seen_revision != Some(revision) {
+            let state = meta.machine(|machine| machine.meta().clone());
+            self.take_in(&state).await;
+            self.life.lock().seen_revision = Some(revision);
+        }
+        let map = self.map();
+        if map.cluster.is_none() {
+            return;
+        }
+        let state = meta.machine(|machine| Standing::of(machine.meta(), self.me));
+        for (&group, change) in &state.changes {
+            self.change(group, *change, &map);
+        }
+        for (partition, group) in self.hosted.all_data() {
+            group.machine(|machine| machine.with(|replica| replica.maintain(PAGES_PER_STEP)));
+            if group.status().role == Role::Stopped {
+                give_up("a partition has stopped on this node");
+            }
+            self.lead_in_turn(
+                partition,
+                &group,
+                state.changes.contains_key(&GroupId::Data(partition)),
+            );
+        }
+        if state.me == Some(MemberState::Joining) {
+            self.tell(MetaCommand::Ready(self.me)).await;
+        }
+        if meta.leader().is_some() {
+            self.life.lock().leaderless_since = None;
+        } else {
+            let now = Instant::now();
+            let since = *self.life.lock().leaderless_since.get_or_insert(now);
+            if since.elapsed() > LEADERLESS_MAX {
+                self.life.lock().leaderless_since = Some(now);
+                self.ask_whether_alive().await;
+            }
+        }
+        if meta.is_leader() {
+            self.lead(&meta.machine(|machine| machine.meta().clone())).await;
+        } else {
+            self.life.lock().leads_since.remove(&GroupId::Meta);
+        }
+    }
+
+    /// Follows what the meta group has decided.
+    async fn take_in(self: &Arc<Self>, meta: &Meta) {
+        let map = Map::of(meta);
+        let Some(cluster) = map.cluster else { return };
+        let members = map.nodes();
+        let gone: Vec<NodeId> =
+            self.map().nodes().into_iter().filter(|node| !members.contains(node)).collect();
+        gone.into_iter().for_each(|node| self.peers().disconnect(node));
+        self.belong(cluster, map.members.iter().map(|(&node, (at, _))| (node, at.clone())));
+        self.limits.keep(&members);
+        *self.map.write() = Arc::new(map);
+        if meta.is_gone(self.me) && !self.life.lock().is_leaving {
+            give_up("the cluster holds this node for dead: it was out of reach for too long");
+        }
+        self.note_membership(cluster, meta);
+        for (&group, stands) in meta.groups() {
+            let GroupId::Data(partition) = group else { continue };
+            match (stands.names(self.me), self.hosted.data(partition)) {
+                (true, None) => {
+                    let founders = meta.is_as_founded().then(|| stands.voters.clone());
+                    self.host(partition, founders, meta).await;
+                }
+                (false, Some(held)) => {
+                    self.hosted.take_data(partition);
+                    held.shutdown().await;
+                    tracing::info!(%partition, "a replica has moved away");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the founding that this node is a member, and whether there are tables.
+    fn note_membership(&self, cluster: winter_core::cluster::ClusterId, meta: &Meta) {
+        if !meta.is_live(self.me) {
+            return;
+        }
+        let tables = meta.tables().next().is_some();
+        let input = {
+            let mut life = self.life.lock();
+            let input = if !life.is_member {
+                tracing::info!(%cluster, "this node is a member");
+                Some(Input::Joined { cluster, tables })
+            } else if life.tables != tables {
+                Some(Input::Tables(tables))
+            } else {
+                None
+            };
+            (life.is_member, life.tables) = (true, tables);
+            input
+        };
+        if let Some(input) = input {
+            let outputs = self.founding.lock().handle(input);
+            // Whoever acts on outputs is there as long as the node is.
+            let _ = self.outputs.send(outputs);
+        }
+    }
+
+    /// Hosts a replica of a partition, which `founders` begin if it is new.
+    async fn host(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        founders: Option<BTreeSet<NodeId>>,
+        meta: &Meta,
+    ) {
+        let (Some(seed), Some(first_version)) = (meta.seed(), meta.first_version()) else { return };
+        let replica = Replica::new(seed, first_version);
+        let clock = self.node.clock;
+        let start = Start {
+            options: self.group_options(),
+            me: self.me,
+            group: GroupId::Data(partition),
+            machine: DataMachine::new(replica, Arc::clone(&self.host)),
+            transport: Arc::new(Carrier(self.peers().clone())),
+            stamp: Box::new(move || clock.now()),
+            counters: Arc::clone(&self.groups),
+        };
+        let runtime = &self.runtimes[usize::from(partition.0) % self.runtimes.len()];
+        let (started, hosted) = oneshot::channel();
+        runtime.spawn(async move {
+            // Who asked is there until it is answered.
+            let _ = started.send(Group::start(start).await);
+        });
+        let group = match hosted.await {
+            Ok(Ok(group)) => group,
+            Ok(Err(error)) => {
+                return tracing::error!(%partition, %error, "a replica does not start");
+            }
+            Err(_) => return tracing::error!(%partition, "a replica does not start"),
+        };
+        self.hosted.put_data(partition, group.clone());
+        if let Some(founders) = founders {
+            let addresses = meta.members();
+            let seats: Vec<(NodeId, Address)> = founders
+                .iter()
+                .filter_map(|node| {
+                    Some((*node, addresses.get(node)?.profile.attributes.address.clone()))
+                })
+                .collect();
+            if let Err(error) = group.initialize(&seats).await {
+                tracing::debug!(%partition, %error, "the partition was begun before");
+            }
+        }
+    }
+
+    /// Proposes to the meta group, and lets others see what became of it.
+    async fn tell(self: &Arc<Self>, command: MetaCommand) {
+        drop(self.propose(command, Instant::now() + TELL_MAX).await);
+    }
+}
+
+fn log(changed: Result<(), ChangeError>) {
+    if let Err(error) = changed {
+        tracing::debug!(%error, "a group is not changed yet");
+    }
+}
+
+/// What this node looks at in the meta group's state at every step.
+struct Standing {
+    me: Option<MemberState>,
+    changes: BTreeMap<GroupId, Change>,
+}
+
+impl Standing {
+    fn of(meta: &Meta, me: NodeId) -> Self {
+        Self {
+            me: meta.members().get(&me).map(|member| member.state),
+            changes: meta.groups().iter().filter_map(|(&id, g)| Some((id, g.change?))).collect(),
+        }
+    }
+}
+
+/// Ends the process. A node whose replica has stopped, or that the others hold
+/// for dead, can only come back as a new member, under a new identity.
+pub(crate) fn give_up(why: &str) -> ! {
+    tracing::error!("{why}; it starts anew as another member");
+    std::process::exit(EXIT_RESTART)
+}
+
+/// The exit status that asks to be started again (`EX_TEMPFAIL`).
+const EXIT_RESTART: i32 = 75;

@@ -1,0 +1,272 @@
+//! The two state machines that groups replicate: the meta group's, and a
+//! partition's. What they mean stands in `winter-core`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use winter_core::cluster::entry::{self, NewTable};
+use winter_core::cluster::meta::{self, Meta, MetaReply};
+use winter_core::cluster::replica::{Replica, Sink};
+use winter_core::cluster::snapshot::{Frozen, Receiving};
+use winter_core::reply::Reply;
+use winter_core::store::{self, Slice, TableId};
+use winter_core::time::Timestamp;
+
+use super::life::give_up;
+use super::tables::Tables;
+use super::wire::Answer;
+use crate::consensus::{Machine, Replies, Source, Target, Unreadable};
+use crate::node::Node;
+use crate::node::table::Tally;
+
+/// Bytes of the meta group's state that may be received.
+const META_BYTES_MAX: usize = 256 << 20;
+
+/// The meta group's machine.
+#[derive(Debug)]
+pub(crate) struct MetaMachine {
+    meta: Meta,
+    /// Tells whoever watches that the state has changed.
+    revision: watch::Sender<u64>,
+}
+
+impl MetaMachine {
+    /// A machine that nothing was applied to.
+    pub(crate) fn new(revision: watch::Sender<u64>) -> Self {
+        Self { meta: Meta::default(), revision }
+    }
+
+    /// The state.
+    pub(crate) const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+}
+
+/// Bytes in memory, sent in chunks.
+#[derive(Debug)]
+pub(crate) struct Whole(Bytes);
+
+impl Source for Whole {
+    fn next(&mut self, bytes_max: usize) -> Option<Bytes> {
+        let length = self.0.len().min(bytes_max);
+        (length > 0).then(|| self.0.split_to(length))
+    }
+}
+
+/// Bytes that are gathered whole.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered(Vec<u8>);
+
+impl Target for Gathered {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        if self.0.len() + chunk.len() > META_BYTES_MAX {
+            return Err(Unreadable("the meta group's state is too long"));
+        }
+        self.0.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+impl Machine for MetaMachine {
+    type Reply = MetaReply;
+    type Source = Whole;
+    type Target = Gathered;
+
+    /// A command of the meta group is packed by whoever proposes it, with the
+    /// time; commands go one by one, for they are rare.
+    fn pack(operations: &[Bytes], _: Timestamp) -> Bytes {
+        let mut packed = Vec::new();
+        for operation in operations {
+            packed.extend_from_slice(&u32::try_from(operation.len()).unwrap_or(0).to_le_bytes());
+            packed.extend_from_slice(operation);
+        }
+        packed.into()
+    }
+
+    fn apply(&mut self, _: u64, mut entry: &[u8], replies: &mut Replies<MetaReply>) {
+        let before = self.meta.revision();
+        while let Some((length, rest)) = entry.split_first_chunk() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let Some((operation, rest)) = rest.split_at_checked(length) else { break };
+            entry = rest;
+            match meta::unpack(operation) {
+                Ok((at, command)) => replies.push(self.meta.apply(at, &command)),
+                Err(fault) => {
+                    give_up(&format!("the meta group's log cannot be read ({fault})"));
+                }
+            }
+        }
+        if self.meta.revision() != before {
+            self.revision.send_replace(self.meta.revision());
+        }
+    }
+
+    fn freeze(&self) -> Whole {
+        Whole(self.meta.encode().into())
+    }
+
+    fn receive(&self) -> Gathered {
+        Gathered::default()
+    }
+
+    fn install(&mut self, target: Gathered) -> Result<(), Unreadable> {
+        self.meta =
+            Meta::decode(&target.0).map_err(|_| Unreadable("not the meta group's state"))?;
+        self.revision.send_replace(self.meta.revision());
+        Ok(())
+    }
+}
+
+/// A partition's machine.
+#[derive(Debug)]
+pub(crate) struct DataMachine {
+    /// Reads change where bytes lie, so even they want it to themselves.
+    replica: Mutex<Replica>,
+    shared: Arc<Host>,
+    /// The partition's bytes as the node's memory has them.
+    counted: AtomicUsize,
+    /// What was asked of its tables here.
+    tallies: Mutex<BTreeMap<TableId, Tally>>,
+}
+
+/// What a node's partitions share.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// The node: its memory above all.
+    pub node: Arc<Node>,
+    /// The node's tables, one of each for all partitions.
+    pub tables: Tables,
+}
+
+impl DataMachine {
+    /// A machine that nothing was applied to.
+    pub(crate) fn new(replica: Replica, shared: Arc<Host>) -> Self {
+        let machine = Self {
+            replica: Mutex::new(replica),
+            shared,
+            counted: AtomicUsize::new(0),
+            tallies: Mutex::default(),
+        };
+        machine.settle(&machine.replica.lock());
+        machine
+    }
+
+    /// Works on the replica outside the log.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
+        let mut replica = self.replica.lock();
+        let done = work(&mut replica);
+        self.settle(&replica);
+        done
+    }
+
+    /// What was asked of a table here since this node has the replica.
+    pub(crate) fn tally(&self, table: TableId) -> Tally {
+        self.tallies.lock().get(&table).copied().unwrap_or_default()
+    }
+
+    /// Counts what was asked of a table.
+    pub(crate) fn count(&self, table: TableId, asked: Tally) {
+        *self.tallies.lock().entry(table).or_default() += asked;
+    }
+
+    /// Counts what work has changed since it was last counted.
+    fn settle(&self, replica: &Replica) {
+        let bytes = replica.partition().allocated_bytes();
+        let before = self.counted.swap(bytes, Ordering::Relaxed);
+        self.shared.node.memory.count_store(before, bytes);
+    }
+}
+
+impl Drop for DataMachine {
+    fn drop(&mut self) {
+        self.shared.node.memory.count_store(self.counted.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// Where what an entry brings about goes on this node.
+struct Effects<'a> {
+    shared: &'a Host,
+    tallies: &'a Mutex<BTreeMap<TableId, Tally>>,
+    replies: &'a mut Replies<Answer>,
+}
+
+impl Sink for Effects<'_> {
+    fn is_heard(&self) -> bool {
+        self.replies.are_wanted()
+    }
+
+    fn answer(&mut self, _: usize, reply: Reply<'_>) {
+        if self.replies.are_wanted() {
+            self.replies.push(match reply {
+                // Of the two table operations, whoever asked wants to know that they are done.
+                Reply::Word("created" | "already created" | "dropped") => Answer::Nil,
+                reply => Answer::of(&reply),
+            });
+        }
+    }
+
+    fn table(&mut self, new: &NewTable<'_>) -> Arc<store::Table> {
+        self.shared.tables.take_in(new)
+    }
+
+    fn free(&mut self, slice: Box<Slice>) {
+        self.tallies.lock().remove(&slice.table());
+        super::tables::free(slice);
+    }
+}
+
+impl Source for Frozen {
+    fn next(&mut self, bytes_max: usize) -> Option<Bytes> {
+        Frozen::next(self, bytes_max)
+    }
+}
+
+impl Target for Receiving {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        Receiving::push(self, chunk).map_err(|_| Unreadable("not a partition's state"))
+    }
+}
+
+impl Machine for DataMachine {
+    type Reply = Answer;
+    type Source = Frozen;
+    type Target = Receiving;
+
+    fn pack(operations: &[Bytes], stamp: Timestamp) -> Bytes {
+        entry::pack(stamp, operations.iter().map(|operation| &**operation)).into()
+    }
+
+    fn apply(&mut self, index: u64, entry: &[u8], replies: &mut Replies<Answer>) {
+        let replica = self.replica.get_mut();
+        let mut effects = Effects { shared: &self.shared, tallies: &self.tallies, replies };
+        if let Err(fault) = replica.apply(entry, &mut effects) {
+            give_up(&format!("entry {index} of a partition's log cannot be read ({fault})"));
+        }
+        self.settle(&self.replica.lock());
+    }
+
+    fn freeze(&self) -> Frozen {
+        self.replica.lock().freeze()
+    }
+
+    fn receive(&self) -> Receiving {
+        self.replica.lock().receive()
+    }
+
+    fn install(&mut self, target: Receiving) -> Result<(), Unreadable> {
+        let shared = Arc::clone(&self.shared);
+        let replica = self.replica.get_mut();
+        let mut replies = Replies::new(false);
+        let installed = replica.install(
+            target,
+            &mut Effects { shared: &shared, tallies: &self.tallies, replies: &mut replies },
+        );
+        installed.map_err(|_| Unreadable("not a partition's state"))?;
+        self.settle(&self.replica.lock());
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! The cluster: many nodes that act as one.
+//!
+//! `driver` finds or founds it, `life` keeps it whole, `router` takes a command
+//! to whoever leads its partition, `leader` does it there. What they decide
+//! stands in `winter-core`; what they agree on goes through
+//! the module `consensus`; what they say to each other, over
+//! `peers`, is in `wire`.
+
+mod commands;
+mod driver;
+mod events;
+mod figures;
+mod groups;
+mod handler;
+mod leader;
+mod life;
+mod machines;
+mod report;
+mod router;
+mod tables;
+mod usage;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use winter_core::cluster::founding::{Founding, Output, Settings};
+use winter_core::cluster::meta::{FORMAT, Profile};
+use winter_core::cluster::{Address, Attributes, ClusterId, NodeId};
+use winter_core::reply::Reply;
+use winter_core::store::Seed;
+
+use crate::config::ClusterConfig;
+use crate::consensus::{self, Group, ReadPolicy};
+use crate::net::Listener;
+use crate::node::Node;
+use crate::peers::{self, Entropy, Identity, Peers};
+use crate::stats::Counter;
+pub use commands::Whole;
+pub use figures::Figures;
+use groups::{Hosted, Map, SharedMap};
+use leader::Leader;
+use machines::{DataMachine, Host};
+pub use router::Keys;
+use router::Leaders;
+use tables::Tables;
+use usage::Limits;
+pub(crate) use wire::Answer;
+use wire::Pulse;
+
+/// How long peers may take to let go of a node that stops.
+const PEERS_END_MAX: Duration = Duration::from_millis(500);
+
+/// This node's part in its cluster.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cluster").field(&self.0.me).finish()
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Batches of commands sent to another node.
+    pub forwarded: Counter,
+    /// Other clusters of this application that were met.
+    pub rivals: Counter,
+    /// Nodes that were refused.
+    pub strangers: Counter,
+}
+
+/// What all of this node's part shares.
+pub(crate) struct Inner {
+    me: NodeId,
+    profile: Profile,
+    config: ClusterConfig,
+    node: Arc<Node>,
+    /// What the cluster's secret will be, should this node found it.
+    seed: Seed,
+    policy: ReadPolicy,
+    command_timeout: Duration,
+    peers: OnceLock<Peers>,
+    founding: Mutex<Founding>,
+    /// What the founding decided while it answered a peer.
+    outputs: mpsc::UnboundedSender<Vec<Output>>,
+    /// What nodes have said of themselves before they were members.
+    profiles: Mutex<BTreeMap<NodeId, Profile>>,
+    /// With whom this node was enlisted.
+    enlisted: Mutex<Vec<(NodeId, Address)>>,
+    /// When this node was let into a cluster that others had founded.
+    let_in_at: Mutex<Option<Instant>>,
+    /// Another cluster that was met, and when last.
+    rival: Mutex<Option<(Instant, String)>>,
+    hosted: Hosted,
+    host: Arc<Host>,
+    limits: Arc<Limits>,
+    leaders: Leaders,
+    map: SharedMap,
+    /// The meta group's revision, as applied here.
+    revision: watch::Sender<u64>,
+    life: Mutex<life::Progress>,
+    /// Bytes of logs as the node's memory has them.
+    log_bytes: AtomicUsize,
+    /// Where groups run.
+    runtimes: Vec<Handle>,
+    counters: Counters,
+    /// What the groups on this node count.
+    groups: Arc<consensus::Counters>,
+    stop: CancellationToken,
+}
+
+impl Inner {
+    fn peers(&self) -> &Peers {
+        self.peers.get().expect("the link is there before anything runs")
+    }
+
+    fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.map.read())
+    }
+
+    fn group_options(&self) -> consensus::Options {
+        groups::options(self.node.memory.limit(), self.config.partitions, self.command_timeout)
+    }
+
+    fn leader(&self, group: Group<DataMachine>) -> Leader {
+        Leader {
+            group,
+            clock: self.node.clock,
+            seed: self.map().seed.unwrap_or(self.seed),
+            policy: self.policy,
+            limits: Arc::clone(&self.limits),
+        }
+    }
+
+    fn note_rival(&self, what: String) {
+        *self.rival.lock() = Some((Instant::now(), what));
+    }
+
+    fn heard(&self, from: NodeId, pulse: Pulse) {
+        self.life.lock().heard(from, &pulse);
+        self.limits.hear(from, pulse);
+    }
+}
+
+/// What a node takes part in a cluster with.
+pub struct Start {
+    /// What it is told of the cluster.
+    pub config: ClusterConfig,
+    /// The node.
+    pub node: Arc<Node>,
+    /// The secret of the cluster's indexes, should this node found it.
+    pub seed: Seed,
+    /// Where peers connect.
+    pub listener: std::net::TcpListener,
+    /// Where clients connect.
+    pub client_port: u16,
+    /// What everything but the groups runs on.
+    pub control: Handle,
+    /// What groups run on.
+    pub runtimes: Vec<Handle>,
+    /// Where identities and nonces come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Cluster {
+    /// Takes part in a cluster: dials, founds or joins, and serves what it is given.
+    /// Groups run on `runtimes`, everything else on `control`.
+    ///
+    /// # Errors
+    /// Those of the system, about the listener.
+    pub fn start(start: Start) -> std::io::Result<Self> {
+        let Start { config, node, seed, listener, client_port, control, runtimes, entropy } = start;
+        let me = NodeId(entropy.draw());
+        let drawn = ClusterId(u128::from(entropy.draw()) << 64 | u128::from(entropy.draw()));
+        let name = crate::process::hostname();
+        let at = |port: u16| format!("{name}:{port}").parse::<Address>();
+        let fallback =
+            |port: u16| Address::try_from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+        let address = |port: u16| at(port).or_else(|_| fallback(port));
+        let peer_port = listener.local_addr()?.port();
+        let (Ok(peer), Ok(client)) = (address(peer_port), address(client_port)) else {
+            unreachable!("a bound port is not 0")
+        };
+        let attributes = Attributes { address: peer, name: name.clone() };
+        let profile =
+            Profile { attributes: attributes.clone(), client_address: client, format: FORMAT };
+        let size = config.size.and_then(|size| NonZeroUsize::new(usize::from(size)));
+        let settings = Settings::new(config.application_name.clone(), size);
+        let (outputs, decided) = mpsc::unbounded_channel();
+        let identity =
+            Identity { application: config.application_name.clone(), node: me, attributes };
+        let inner = Arc::new(Inner {
+            me,
+            profile,
+            node: Arc::clone(&node),
+            seed,
+            policy: config.reads,
+            command_timeout: config.command_timeout,
+            peers: OnceLock::new(),
+            founding: Mutex::new(Founding::new(settings, me, drawn)),
+            outputs,
+            profiles: Mutex::default(),
+            enlisted: Mutex::default(),
+            let_in_at: Mutex::default(),
+            rival: Mutex::default(),
+            hosted: Hosted::default(),
+            host: Arc::new(Host { node: Arc::clone(&node), tables: Tables::default() }),
+            limits: Arc::new(Limits::new(me, Arc::clone(&node))),
+            leaders: Leaders::default(),
+            map: RwLock::default(),
+            revision: watch::Sender::new(0),
+            life: Mutex::default(),
+            log_bytes: AtomicUsize::new(0),
+            runtimes,
+            counters: Counters::default(),
+            groups: Arc::default(),
+            stop: CancellationToken::new(),
+            config,
+        });
+        let _guard = control.enter();
+        let listener = Listener::from_std(listener)?;
+        let desk = Arc::new(handler::Desk(Arc::downgrade(&inner)));
+        let options = peers::Options {
+            body_bytes_max: node.config.value_bytes_max + (1 << 20),
+            ..peers::Options::default()
+        };
+        let link = Peers::start(identity, options, listener, desk, entropy);
+        assert!(inner.peers.set(link).is_ok(), "set once");
+        tracing::info!(node = %me, peer_port, application = inner.config.application_name, "looking for the cluster");
+        control.spawn(driver::run(Arc::clone(&inner), decided));
+        control.spawn(life::run(Arc::clone(&inner)));
+        control.spawn(events::run(Arc::clone(&inner)));
+        control.spawn(life::pulse::run(Arc::clone(&inner)));
+        Ok(Self(inner))
+    }
+
+    /// How many partitions the cluster has; `None` before this node knows.
+    #[must_use]
+    pub fn partitions(&self) -> Option<u16> {
+        u16::try_from(self.0.map.read().partitions.len()).ok().filter(|&n| n > 0)
+    }
+
+    /// Does commands on keys: their answers, in their order.
+    pub(crate) async fn run_keys(&self, keys: Keys) -> Vec<Answer> {
+        self.0.run_keys(keys).await
+    }
+
+    /// Does a command on a table as a whole.
+    pub async fn run_whole(&self, command: Whole) -> Reply<'static> {
+        self.0.run_whole(command).await
+    }
+
+    /// Hands over what this node holds and leaves the cluster, within `limit`.
+    pub async fn leave(&self, limit: Duration) {
+        self.0.leave(limit).await;
+        self.0.stop.cancel();
+        if let Some(meta) = self.0.hosted.take_meta() {
+            meta.shutdown().await;
+        }
+        self.0.peers().shutdown(PEERS_END_MAX).await;
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// The link to other nodes, to count.
+    #[must_use]
+    pub fn link(&self) -> &Peers {
+        self.0.peers()
+    }
+}
+
+/// The nodes of `map` that are not this one.
+fn others(map: &Map, me: NodeId) -> BTreeSet<NodeId> {
+    map.members.keys().copied().filter(|&node| node != me).collect()
+}

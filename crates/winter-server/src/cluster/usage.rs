@@ -1,0 +1,97 @@
+//! Limits that hold across the cluster: nodes tell each other, a few times a
+//! second, whether their memory is full and what tables with quotas hold in the
+//! partitions that they lead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use winter_core::cluster::NodeId;
+use winter_core::fault::{Fault, Kind};
+use winter_core::store::Table;
+use winter_core::store::partition::Cost;
+
+use super::wire::Pulse;
+use crate::node::Node;
+
+/// What is known of the cluster's limits here.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    me: NodeId,
+    node: Arc<Node>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    pulses: BTreeMap<NodeId, Pulse>,
+    /// What was let in here since this node last measured what it leads.
+    let_in: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Limits {
+    /// Nothing is known of others yet.
+    pub(crate) fn new(me: NodeId, node: Arc<Node>) -> Self {
+        Self { me, node, known: Mutex::default() }
+    }
+
+    /// Takes in how a node is. What this node says of itself is exact, so what
+    /// was let in before is part of it.
+    pub(crate) fn hear(&self, from: NodeId, pulse: Pulse) {
+        let mut known = self.known.lock();
+        if from == self.me {
+            known.let_in.clear();
+        }
+        known.pulses.insert(from, pulse);
+    }
+
+    /// Forgets nodes that are no members any more.
+    pub(crate) fn keep(&self, members: &BTreeSet<NodeId>) {
+        self.known.lock().pulses.retain(|node, _| members.contains(node));
+    }
+
+    /// Whether one of `nodes` can take no more.
+    pub(crate) fn is_full(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        if nodes.contains(&self.me) && self.node.memory.is_full() {
+            return true;
+        }
+        let known = self.known.lock();
+        nodes
+            .iter()
+            .filter(|&&node| node != self.me)
+            .any(|node| known.pulses.get(node).is_some_and(|pulse| pulse.is_full))
+    }
+
+    /// Lets a write in that adds `cost` to `table`, if its quotas allow it.
+    ///
+    /// # Errors
+    /// `quota`.
+    pub(crate) fn admit(&self, table: &Table, cost: Cost) -> Result<(), Fault> {
+        let mut known = self.known.lock();
+        let id = table.id.0;
+        let reported = known.pulses.values().filter_map(|pulse| pulse.usage.get(&id));
+        let let_in = known.let_in.get(&id);
+        let (entries, bytes) =
+            reported.chain(let_in).fold((0u64, 0u64), |sum, held| (sum.0 + held.0, sum.1 + held.1));
+        let options = &table.options;
+        let over = [
+            ("MAXENTRIES", entries, cost.entries, options.entries_max),
+            ("MAXBYTES", bytes, cost.bytes, options.bytes_max),
+        ]
+        .into_iter()
+        .find(|&(_, held, more, most)| more > 0 && most.is_some_and(|most| held + more > most));
+        if let Some((option, held, more, most)) = over {
+            return Err(Fault::new(
+                Kind::Quota,
+                format!(
+                    "the table's {option} is {}; it holds {held} and this write needs {more} more; delete entries or wait until some expire",
+                    most.unwrap_or_default()
+                ),
+            ));
+        }
+        let let_in = known.let_in.entry(id).or_default();
+        let_in.0 += cost.entries;
+        let_in.1 += cost.bytes;
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Commands that other nodes may have to do: a node of a cluster hands them to
+//! its cluster, and the session waits.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
+use winter_core::protocol::{Dialect, Parsed};
+use winter_core::reply::Reply;
+
+use super::Session;
+use crate::cluster::{Cluster, Keys, Whole};
+use crate::server::Shared;
+use crate::stats::{LatencyBucket, Outcome};
+
+/// Commands that a session has under way in the cluster at the most.
+const FAR_MAX: usize = 512;
+
+/// What a session waits for the cluster to do.
+#[derive(Debug)]
+pub enum Asked {
+    /// Commands on keys, and what they were.
+    Keys(Keys, Vec<Verb>),
+    /// A command on a table, or on all.
+    Whole(Whole, Option<Verb>),
+}
+
+impl Asked {
+    /// A command that is for the cluster and not for this node.
+    pub(super) fn of(shared: &Shared, parsed: &Parsed<'_>) -> Option<Self> {
+        shared.cluster()?;
+        let whole = match &parsed.command {
+            Ok(Command::Table(command)) => Whole::from(command),
+            Ok(Command::Server(ServerCommand::Tables)) => Whole::Names,
+            _ => return None,
+        };
+        Some(Self::Whole(whole, parsed.verb))
+    }
+}
+
+/// Commands on keys that go to the cluster together.
+#[derive(Default)]
+pub(super) struct Far<'a> {
+    commands: Vec<KeyCommand<'a>>,
+    verbs: Vec<Verb>,
+}
+
+impl<'a> Far<'a> {
+    /// Takes commands in: whether there is room for another.
+    pub(super) fn take(&mut self, commands: &[KeyCommand<'a>], verbs: &[Verb]) -> bool {
+        self.commands.extend_from_slice(commands);
+        self.verbs.extend_from_slice(verbs);
+        self.commands.len() < FAR_MAX
+    }
+
+    /// What the cluster is to do, if anything.
+    pub(super) fn ask(&mut self, cluster: &Cluster) -> Option<Asked> {
+        let keys = Keys::part(&self.commands, cluster.partitions());
+        self.commands.clear();
+        let verbs = std::mem::take(&mut self.verbs);
+        (!verbs.is_empty()).then_some(Asked::Keys(keys, verbs))
+    }
+}
+
+impl Session {
+    /// Lets the cluster do what a turn has asked for, and keeps the replies.
+    pub(super) async fn ask(&mut self, asked: Asked) {
+        let Some(cluster) = self.shared.cluster().cloned() else { return };
+        let dialect = self.state.dialect.unwrap_or(Dialect::Line);
+        let shared = Arc::clone(&self.shared);
+        let stats = shared.node.stats.worker(self.worker);
+        let began = Instant::now();
+        let verbs = match asked {
+            Asked::Keys(keys, verbs) => {
+                let answers = cluster.run_keys(keys).await;
+                for (verb, answer) in verbs.iter().zip(&answers) {
+                    self.keep_reply(&answer.reply(), Some(*verb), dialect);
+                }
+                verbs
+            }
+            Asked::Whole(whole, verb) => {
+                let reply = cluster.run_whole(whole).await;
+                self.keep_reply(&reply, verb, dialect);
+                verb.into_iter().collect()
+            }
+        };
+        let elapsed = began.elapsed();
+        let bucket = LatencyBucket::of(elapsed);
+        verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
+        self.state.client.note(verbs.last().copied(), dialect, shared.node.clock.now());
+        if shared.node.config.slow_command.is_some_and(|slow| elapsed >= slow) {
+            shared.node.stats.events.slow_commands.bump_by(verbs.len() as u64);
+            let commands = verbs.len();
+            tracing::debug!(client = %self.state.client.address, commands, ?elapsed, "slow commands");
+        }
+    }
+
+    fn keep_reply(&mut self, reply: &Reply<'_>, verb: Option<Verb>, dialect: Dialect) {
+        let length_before = self.output.len();
+        self.shared.node.stats.worker(self.worker).count(verb, Outcome::of(reply));
+        dialect.write(reply, &mut self.output);
+        self.state.mute(&mut self.output, length_before);
+    }
+}
