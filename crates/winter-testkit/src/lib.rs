@@ -1,5 +1,5 @@
-//! What tests of the real binary share: a server of their own on ports that
-//! nobody else has, raw connections with deadlines, and scripts that say what is
+//! What tests of the real binary share: a server or a cluster of their own on
+//! ports that nobody else has, raw connections with deadlines, and scripts that say what is
 //! sent and what comes back, byte for byte.
 //!
 //! Nothing here knows Winter's own code: bytes are read and written by a second
@@ -9,11 +9,13 @@
 
 #![expect(clippy::panic, reason = "a kit for tests fails the test that uses it")]
 
+mod cluster;
 mod reply;
 mod script;
 mod server;
 mod wire;
 
+pub use cluster::{ClusterBuilder, TestCluster};
 pub use reply::{Reply, request};
 pub use script::{Dialect, Pace, blocks, play, play_block};
 pub use server::{Server, ServerBuilder};

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{DEADLINE, Wire, eventually};
 
 /// Lines of the log that a failed test shows.
-const LOG_LINES_SHOWN: usize = 20;
+pub(crate) const LOG_LINES_SHOWN: usize = 20;
 
 /// How to start a server.
 #[derive(Clone, Debug)]
@@ -151,6 +151,33 @@ impl Server {
         self.log.lock().expect("nobody panics with the log").clone()
     }
 
+    /// Whether all threads of the process stand still, as SIGSTOP does it in its own time.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid())) else {
+            return false;
+        };
+        threads.filter_map(Result::ok).all(|thread| {
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("State:\tT"))
+        })
+    }
+
+    /// What the server has logged, all of it once it has ended.
+    pub(crate) fn into_log(mut self) -> Vec<String> {
+        self.end();
+        self.log()
+    }
+
+    fn end(&mut self) {
+        // Both fail only for a process that has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
     #[track_caller]
     fn wait_until_ready(
         &self,
@@ -165,16 +192,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+        self.end();
         if std::thread::panicking() {
-            let log = self.log();
+            let (address, log) = (self.address, self.log());
             let shown = log.len().saturating_sub(LOG_LINES_SHOWN);
-            eprintln!("the server's log, its last lines:\n{}", log[shown..].join("\n"));
+            eprintln!("the log of {address}, its last lines:\n{}", log[shown..].join("\n"));
         }
     }
 }

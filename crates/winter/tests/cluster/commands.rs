@@ -1,0 +1,115 @@
+//! Sessions: pipelines, sizes, and clients as people use them.
+
+use std::process::{Command, Stdio};
+
+use winter_testkit::{Reply, request};
+
+use crate::watch::create;
+use crate::winter;
+
+#[test]
+fn a_pipeline_of_five_hundred_keeps_its_order_over_all_partitions() {
+    let cluster = winter().start();
+    for number in 0..3 {
+        let mut wire = cluster.connect(number);
+        let table = format!("t{number}");
+        let (mut lines, mut replies) = (format!("CREATE {table}\n"), "created\n".to_owned());
+        for n in 0..125 {
+            lines += &format!("PUTNEW {table} k{n} a{n}\nGET {table} k{n}\n");
+            lines += &format!("DELETE {table} k{n}\nGET {table} k{}\n", n / 2);
+            // The second half of what is read here was deleted before.
+            replies += &format!("ok\na{n}\nok\nnil\n");
+        }
+        lines += &format!("COUNT {table}\nDROP {table}\nGET {table} k\n");
+        replies += "0\ndropped\nmissing table\n";
+        wire.exchange(lines, replies);
+    }
+}
+
+#[test]
+fn a_pipeline_of_many_barriers_is_answered_in_turn() {
+    let cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    for (n, wire) in wires.iter_mut().enumerate() {
+        let line = |i| format!("PUTNEW t {n}.{i} v{i}\nPING {i}\nGET t {n}.{i}\n");
+        wire.send((0..200).map(line).collect::<String>());
+    }
+    for wire in &mut wires {
+        wire.expect((0..200).map(|i| format!("ok\n{i}\nv{i}\n")).collect::<String>());
+    }
+    assert_eq!(wires[0].ask("COUNT t"), "600");
+}
+
+#[test]
+fn a_session_that_wants_no_replies_gets_none_and_is_obeyed() {
+    let cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    let mut wire = cluster.connect(1);
+    let mut bytes = request(&["CLIENT", "REPLY", "OFF"]);
+    for n in 0..50 {
+        bytes.extend(request(&["PUTNEW", "t", &format!("k{n}"), "v"]));
+    }
+    bytes.extend(request(&["COUNT", "t"]));
+    bytes.extend(request(&["CLIENT", "REPLY", "ON"]));
+    bytes.extend(request(&["COUNT", "t"]));
+    bytes.extend(request(&["CLIENT", "REPLY", "SKIP"]));
+    bytes.extend(request(&["GET", "t", "k1"]));
+    bytes.extend(request(&["GET", "t", "k2"]));
+    wire.exchange(bytes, "+OK\r\n:50\r\n$1\r\nv\r\n");
+}
+
+#[test]
+fn values_up_to_the_limit_are_held_by_all() {
+    let cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    for (number, size) in [(0, 0), (1, 1 << 20), (2, (16 << 20) - 1), (0, 16 << 20)] {
+        let (key, value) = (format!("k{size}"), vec![b'x'; size]);
+        let stored =
+            cluster.connect(number).call(&[b"PUTNEW" as &[u8], b"t", key.as_bytes(), &value]);
+        assert_eq!(stored, Reply::Simple("ok".into()));
+        let read = cluster.connect((number + 1) % 3).call(&["GET", "t", &key]);
+        assert!(read == Reply::Bulk(value), "{size} bytes come back");
+    }
+    let mut wire = cluster.connect(1);
+    let Reply::Error(why) =
+        wire.call(&[b"PUTNEW" as &[u8], b"t", b"k", &vec![b'x'; (16 << 20) + 1]])
+    else {
+        panic!("a value past the limit is refused")
+    };
+    assert!(why.starts_with("ERR"), "{why}");
+    assert_eq!(wire.call(&["PING"]), Reply::Simple("PONG".into()));
+}
+
+#[test]
+fn big_values_that_are_pipelined_come_back() {
+    let cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    let mut wire = cluster.connect(2);
+    let value = "x".repeat(1 << 20);
+    let writes: String = (0..24).map(|n| format!("PUTNEW t k{n} {value}\n")).collect();
+    wire.exchange(writes, "ok\n".repeat(24));
+    let mut reader = cluster.connect(1);
+    reader.send((0..24).map(|n| format!("GET t k{n}\n")).collect::<String>());
+    for _ in 0..24 {
+        assert!(reader.read_line() == value, "a value comes back whole");
+    }
+}
+
+#[test]
+fn redis_cli_talks_to_any_node() {
+    let cluster = winter().start();
+    let redis_cli = |number: usize, words: &[&str]| {
+        let address = cluster.address(number);
+        let output = Command::new("redis-cli")
+            .args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .expect("redis-cli is installed");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(redis_cli(0, &["CREATE", "t"]), "created\n");
+    assert_eq!(redis_cli(1, &["PUTNEW", "t", "k", "a b"]), "ok\n");
+    assert_eq!(redis_cli(2, &["-3", "GET", "t", "k"]), "a b\n");
+}

@@ -1,0 +1,224 @@
+//! Clients that ask through all nodes, whatever becomes of these, and write
+//! down what they asked and what they were told.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use winter_sim::coverage::Coverage;
+use winter_sim::history::{
+    Action, Call, History, Key, KeyOp, Outcome, Recorder, Reply, Table, Value, Write as Data,
+};
+use winter_sim::linearizability::{Options, TableMoments, check};
+use winter_sim::workload::{Options as WorkloadOptions, Workload};
+use winter_testkit::{DEADLINE, eventually};
+
+/// Clients of one load.
+const CLIENTS: u32 = 6;
+/// How long a client waits before it connects to the next node.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Clients at work.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    nodes: Vec<SocketAddr>,
+    began: Instant,
+    workload: Mutex<Workload>,
+    recorder: Mutex<Recorder>,
+    written: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Load {
+    /// Clients that ask the nodes at these addresses, until told to stop.
+    pub(crate) fn start(nodes: Vec<SocketAddr>, options: WorkloadOptions) -> Self {
+        let shared = Arc::new(Shared {
+            nodes,
+            began: Instant::now(),
+            workload: Mutex::new(Workload::new(options)),
+            recorder: Mutex::default(),
+            written: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let client = |process| {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || Client::new(shared, process).run())
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Self { shared, clients }
+    }
+
+    /// Waits until `count` more writes were acknowledged.
+    #[track_caller]
+    pub(crate) fn wait_for_writes(&self, count: u64) {
+        let wanted = self.shared.written.load(Ordering::Relaxed) + count;
+        eventually("writes are acknowledged", || {
+            (self.shared.written.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
+    }
+
+    /// Ends the load, reads each key once more, and judges it all.
+    #[track_caller]
+    pub(crate) fn judge(self, coverage: &mut Coverage) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().expect("a client does not panic");
+        }
+        let asked = self.shared.recorder.lock().unwrap().history();
+        let mut last = Client::new(Arc::clone(&self.shared), CLIENTS);
+        for (table, key) in keys(&asked) {
+            last.ask(Call { table, action: Action::Key(key, KeyOp::Gets) });
+        }
+        let history = self.shared.recorder.lock().unwrap().history();
+        coverage.saw_history(&history);
+        // A table comes and goes partition by partition, while its CREATE or DROP runs.
+        let options = Options { table_moments: TableMoments::OnePerKey, ..Options::default() };
+        let verdict = check(&history, &options);
+        assert!(verdict.passes(), "{verdict}");
+        assert!(coverage.missed().is_empty(), "{coverage}");
+        eprintln!("{} operations:\n{coverage}", history.operations().len());
+    }
+}
+
+fn keys(history: &History) -> std::collections::BTreeSet<(Table, Key)> {
+    let of = |call: &Call| Some((call.table, call.key()?));
+    history.operations().iter().filter_map(|op| of(&op.call)).collect()
+}
+
+/// One client. It asks one thing at a time.
+struct Client {
+    shared: Arc<Shared>,
+    process: u32,
+    node: usize,
+    connection: Option<BufReader<TcpStream>>,
+}
+
+/// Why there is no reply.
+enum Broken {
+    /// The request never left.
+    NotSent,
+    /// It may have been read.
+    Lost,
+}
+
+impl Client {
+    fn new(shared: Arc<Shared>, process: u32) -> Self {
+        let node = usize::try_from(process).unwrap() % shared.nodes.len();
+        Self { shared, process, node, connection: None }
+    }
+
+    fn run(mut self) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let call = self.shared.workload.lock().unwrap().next_call();
+            self.ask(call);
+        }
+    }
+
+    fn ask(&mut self, call: Call) {
+        let node = u32::try_from(self.node).unwrap();
+        let at = self.shared.began.elapsed();
+        let id = self.shared.recorder.lock().unwrap().invoke(self.process, node, at, call);
+        let outcome = match self.exchange(&words(&call)) {
+            Ok(line) => outcome(&call, &line),
+            Err(broken) => {
+                self.connection = None;
+                self.node = (self.node + 1) % self.shared.nodes.len();
+                std::thread::sleep(PAUSE);
+                match broken {
+                    Broken::NotSent => Outcome::Failed,
+                    Broken::Lost => Outcome::Unknown,
+                }
+            }
+        };
+        let at = self.shared.began.elapsed();
+        self.shared.recorder.lock().unwrap().complete(id, at, outcome.clone());
+        if let Outcome::Known(reply) = outcome {
+            self.shared.workload.lock().unwrap().learn(&call, &reply);
+            if matches!(reply, Reply::Ok | Reply::OkVersion(_) | Reply::Added(_)) {
+                self.shared.written.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn exchange(&mut self, line: &str) -> Result<String, Broken> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(self.connect().map_err(|_| Broken::NotSent)?),
+        };
+        connection.get_mut().write_all(line.as_bytes()).map_err(|_| Broken::Lost)?;
+        let mut reply = String::new();
+        match connection.read_line(&mut reply) {
+            Ok(1..) if reply.ends_with('\n') => Ok(reply.trim_end_matches('\n').to_owned()),
+            _ => Err(Broken::Lost),
+        }
+    }
+
+    fn connect(&self) -> std::io::Result<BufReader<TcpStream>> {
+        let stream = TcpStream::connect_timeout(&self.shared.nodes[self.node], DEADLINE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        Ok(BufReader::new(stream))
+    }
+}
+
+/// How a call looks on a line, its end included.
+fn words(call: &Call) -> String {
+    let (word, table) = (call.word(), call.table.0);
+    let data = |write: Data| {
+        let expire = write.ttl.map(|ttl| format!(" EXPIRE {}", ttl.as_millis()));
+        format!("v{}{}", write.value.0, expire.unwrap_or_default())
+    };
+    let Action::Key(key, op) = call.action else { return format!("{word} t{table}\n") };
+    let rest = match op {
+        KeyOp::Get | KeyOp::Gets | KeyOp::Delete(None) => String::new(),
+        KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) => {
+            format!(" {}", data(write))
+        }
+        KeyOp::Cas(version, write) => format!(" {version} {}", data(write)),
+        KeyOp::Delete(Some(version)) => format!(" {version}"),
+        KeyOp::Touch(ttl, version) => {
+            let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+            format!(" {}{version}", ttl.map_or(0, |ttl| ttl.as_millis()))
+        }
+    };
+    format!("{word} t{table} k{}{rest}\n", key.0)
+}
+
+/// What a reply says of a call.
+fn outcome(call: &Call, line: &str) -> Outcome {
+    if line.starts_with("error unknown:") {
+        return Outcome::Unknown;
+    }
+    if line.starts_with("error unavailable:") || line.starts_with("error busy:") {
+        return Outcome::Failed;
+    }
+    Outcome::Known(reply(call, line).unwrap_or_else(|| Reply::other(line)))
+}
+
+fn reply(call: &Call, line: &str) -> Option<Reply> {
+    let version = |word: &str| word.parse::<u64>().ok();
+    let value = |word: &str| word.strip_prefix('v')?.parse().ok().map(Value);
+    let words: Vec<&str> = line.split(' ').collect();
+    Some(match words[..] {
+        ["ok"] => Reply::Ok,
+        ["ok", v] => Reply::OkVersion(version(v)?),
+        ["added", v] => Reply::Added(version(v)?),
+        ["exists", v] => Reply::Exists(version(v)?),
+        ["conflict", v] => Reply::Conflict(version(v)?),
+        ["nil"] => Reply::Nil,
+        ["missing", "table"] => Reply::MissingTable,
+        ["created"] => Reply::Created,
+        ["already", "created"] => Reply::AlreadyCreated,
+        ["dropped"] => Reply::Dropped,
+        [data] if matches!(call.action, Action::Key(_, KeyOp::Get)) => Reply::Data(value(data)?),
+        [v, data] => Reply::VersionData(version(v)?, value(data)?),
+        _ => return None,
+    })
+}

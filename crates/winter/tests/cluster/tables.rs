@@ -1,0 +1,155 @@
+//! Tables as a whole: what one node has answered, every other knows at once.
+
+use std::collections::BTreeSet;
+
+use winter_testkit::{Reply, Server, request};
+
+use crate::watch::{create, fill};
+use crate::winter;
+
+#[test]
+fn a_table_is_there_and_gone_through_every_node_as_soon_as_one_has_said_so() {
+    let cluster = winter().start();
+    let mut lines: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    for turn in 0..12 {
+        let (first, table) = (turn % 3, format!("t{turn}"));
+        create(&mut lines[first], &table);
+        for (n, line) in lines.iter_mut().enumerate() {
+            line.exchange(format!("CREATE {table}\n"), "already created\n");
+            line.exchange(format!("PUTNEW {table} k{n} v{n}\n"), "ok\n");
+            assert_eq!(line.ask(&format!("COUNT {table}")), (n + 1).to_string());
+            assert_eq!(line.ask_lines("TABLES"), [table.as_str()]);
+            let fields = line.ask_lines(&format!("DESCRIBE {table}"));
+            assert!(fields.contains(&format!("entries {}", n + 1)), "{fields:?}");
+        }
+        for line in &mut lines {
+            line.exchange(format!("GET {table} k0\nGET {table} k2\n"), "v0\nv2\n");
+            let mut scanned = line.ask_lines(&format!("SCAN {table} 0"));
+            scanned.sort();
+            assert_eq!(scanned, ["0", "k0", "k1", "k2"]);
+        }
+        lines[(first + 1) % 3].exchange(format!("DROP {table}\n"), "dropped\n");
+        for line in &mut lines {
+            line.exchange(format!("GET {table} k0\n"), "missing table\n");
+            line.exchange(format!("PUTNEW {table} k v\n"), "missing table\n");
+            line.exchange(
+                format!("COUNT {table}\nSCAN {table} 0\n"),
+                "missing table\nmissing table\n",
+            );
+            line.exchange(
+                format!("DESCRIBE {table}\nDROP {table}\n"),
+                "missing table\nmissing table\n",
+            );
+            assert_eq!(line.ask_lines("TABLES"), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_table_is_there_and_gone_in_resp_through_every_node_too() {
+    let cluster = winter().start();
+    let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    for turn in 0..6 {
+        let first = turn % 3;
+        assert_eq!(wires[first].call(&["CREATE", "t"]), Reply::Simple("created".into()));
+        for (n, wire) in wires.iter_mut().enumerate() {
+            let key = format!("k\r\n{n}");
+            assert_eq!(wire.call(&["PUTNEW", "t", &key, "v\r\n"]), Reply::Simple("ok".into()));
+            assert_eq!(wire.call(&["COUNT", "t"]).integer(), i64::try_from(n).unwrap() + 1);
+            assert_eq!(wire.call(&["TABLES"]), Reply::Array(vec![Reply::bulk("t")]));
+        }
+        for wire in &mut wires {
+            assert_eq!(wire.call(&["GET", "t", "k\r\n2"]), Reply::bulk("v\r\n"));
+            assert_eq!(wire.call(&["GET", "t", "k"]), Reply::NullBulk);
+        }
+        assert_eq!(wires[(first + 2) % 3].call(&["DROP", "t"]), Reply::Simple("dropped".into()));
+        for wire in &mut wires {
+            wire.send(request(&["GET", "t", "k\r\n2"]));
+            wire.expect("-MISSINGTABLE missing table\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_dropped_and_made_anew_is_an_empty_table() {
+    let cluster = winter().start();
+    let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    let mut script = String::new();
+    let mut replies = String::new();
+    for n in 0..6 {
+        script +=
+            &format!("CREATE t\nGET t k\nPUTNEW t k v{n}\nGET t k\nCOUNT t\nDROP t\nGET t k\n");
+        replies += &format!("created\nnil\nok\nv{n}\n1\ndropped\nmissing table\n");
+    }
+    for wire in &mut wires {
+        // All of it in one pipeline: CREATE and DROP are barriers.
+        wire.exchange(&script, &replies);
+    }
+}
+
+#[test]
+fn of_many_that_make_one_table_one_has_made_it() {
+    let cluster = winter().start();
+    for table in ["t", "u", "v"] {
+        let making: Vec<_> = (0..9)
+            .map(|n| {
+                let mut wire = cluster.connect(n % 3);
+                std::thread::spawn(move || {
+                    let said = wire.ask(&format!("CREATE {table} MAXENTRIES {}", n + 10));
+                    (said, wire.ask(&format!("PUTNEW {table} k{n} v")))
+                })
+            })
+            .collect();
+        let said: Vec<_> = making.into_iter().map(|client| client.join().unwrap()).collect();
+        assert_eq!(said.iter().filter(|(made, _)| made == "created").count(), 1, "{said:?}");
+        let others = said.iter().filter(|(made, _)| made == "already created").count();
+        assert_eq!(
+            (others, said.iter().filter(|(_, put)| put == "ok").count()),
+            (8, 9),
+            "{said:?}"
+        );
+        assert_eq!(cluster.connect(1).ask(&format!("COUNT {table}")), "9");
+    }
+}
+
+#[test]
+fn a_tables_options_and_sizes_are_described_as_by_a_node_alone() {
+    let cluster = winter().start();
+    let alone = Server::of(env!("CARGO_BIN_EXE_winter")).start();
+    let fields = |wire: &mut winter_testkit::Wire| {
+        create(wire, "t MAXENTRIES 10 MAXBYTES 1mb MAXVALUE 1kb TTL 100000 ONCE yes");
+        wire.exchange("PUTNEW t k v\n", "ok\n");
+        let fields = wire.ask_lines("DESCRIBE t");
+        // Replicas may allocate, and be mended, each in its own way.
+        let of_a_node = ["allocated_bytes ", "restarts ", "fenced "];
+        let is_shared = |field: &String| !of_a_node.iter().any(|own| field.starts_with(own));
+        fields.into_iter().filter(is_shared).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(fields(&mut cluster.connect(1)), fields(&mut alone.connect()));
+}
+
+/// Scans table `t` in steps, each through `next(step)`: the keys.
+#[track_caller]
+fn scan(mut next: impl FnMut(usize) -> winter_testkit::Wire) -> BTreeSet<String> {
+    let (mut cursor, mut keys) = ("0".to_owned(), BTreeSet::new());
+    for step in 0.. {
+        let mut lines = next(step).ask_lines(&format!("SCAN t {cursor} COUNT 50")).into_iter();
+        cursor = lines.next().expect("a cursor comes first");
+        keys.extend(lines);
+        if cursor == "0" {
+            break;
+        }
+        assert!(step < 10_000, "a scan ends");
+    }
+    keys
+}
+
+#[test]
+fn a_scan_goes_on_through_other_nodes() {
+    let cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    fill(&mut cluster.connect(1), "t", 2_000, "v");
+    let keys = scan(|step| cluster.connect(step % 3));
+    assert_eq!(keys.len(), 2_000);
+    assert_eq!(cluster.connect(2).ask("COUNT t"), "2000");
+}
