@@ -50,7 +50,7 @@ impl Load {
         let poll = Poll::new().map_err(LoadError::io("asking for a poll"))?;
         let mut connections = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections {
-            let mut connection = Connection::open(plan.target)?;
+            let mut connection = Connection::open(plan.target_of(index))?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
                 .register(&mut connection.stream, Token(index), interest)

@@ -31,6 +31,8 @@
 //! ```
 
 mod connection;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod generator;
 mod pacing;
 mod plan;

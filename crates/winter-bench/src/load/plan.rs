@@ -36,6 +36,8 @@ pub struct Lifetime {
 pub struct LoadPlan {
     /// The server.
     pub target: SocketAddr,
+    /// Further nodes of the same cluster. Connections take turns among all of them.
+    pub targets_further: Vec<SocketAddr>,
     /// The server's language.
     pub dialect: Dialect,
     /// What each request does.
@@ -72,6 +74,7 @@ impl LoadPlan {
     pub fn new(target: SocketAddr, dialect: Dialect, operation: Operation) -> Self {
         Self {
             target,
+            targets_further: Vec::new(),
             dialect,
             operation,
             connections: 50,
@@ -85,6 +88,14 @@ impl LoadPlan {
             duration: Duration::from_secs(2),
             patience: Duration::from_secs(10),
             seed: 1,
+        }
+    }
+
+    /// Whom the connection with this number is for.
+    pub(super) fn target_of(&self, connection: usize) -> SocketAddr {
+        match connection % (self.targets_further.len() + 1) {
+            0 => self.target,
+            turn => self.targets_further[turn - 1],
         }
     }
 

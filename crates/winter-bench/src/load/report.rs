@@ -36,6 +36,9 @@ pub enum LoadError {
     /// The server did not answer for as long as the plan waits.
     #[error("no reply for {0:?}")]
     Silent(Duration),
+    /// A call to etcd failed in another way than by its own answer.
+    #[error("etcd: {0}")]
+    Call(String),
     /// The server answered requests with errors.
     #[error("{count} error replies, the first: {first}")]
     Refused {
@@ -109,6 +112,21 @@ impl LoadReport {
     pub(super) fn record_batch(&mut self, took: Duration) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.latency.saturating_record(nanoseconds);
+    }
+
+    /// What two loads did that ran side by side.
+    #[must_use]
+    pub fn beside(mut self, other: &Self) -> Self {
+        self.requests += other.requests;
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.stored += other.stored;
+        self.taken += other.taken;
+        self.errors += other.errors;
+        self.first_error = self.first_error.or_else(|| other.first_error.clone());
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.latency.add(&other.latency).expect("equal bounds");
+        self
     }
 
     /// Requests answered a second.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::cluster::ClusterOptions;
 use crate::contender::Kind;
 use crate::stalls::Event;
 
@@ -73,6 +74,8 @@ pub(crate) enum Race {
     Stalls(StallOptions),
     /// Resident memory of connections that do nothing.
     Idle(IdleOptions),
+    /// Clusters of Winter beside one of etcd: throughput, forwarding, idling, and what faults cost.
+    Cluster(ClusterOptions),
 }
 
 /// Which scenarios, and how long.

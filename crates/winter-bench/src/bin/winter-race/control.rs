@@ -27,9 +27,18 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn connect(address: SocketAddr, framing: Framing) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Self::connect_within(address, framing, PATIENCE)
+    }
+
+    /// Like `connect`, for a server that must accept and answer within `patience`.
+    pub(crate) fn connect_within(
+        address: SocketAddr,
+        framing: Framing,
+        patience: Duration,
+    ) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         Ok(Self { stream: BufReader::new(stream), framing })
     }
 
@@ -42,9 +51,57 @@ impl Control {
         Ok(line)
     }
 
+    /// Sends a command in RESP and returns the bulk strings of the array that answers it.
+    pub(crate) fn ask_lines(&mut self, words: &[&str]) -> Result<Vec<String>> {
+        let head = self.ask(words)?;
+        let Some(count) = head.strip_prefix('*').and_then(|count| count.parse().ok()) else {
+            bail!("{} was answered {head:?}", words.join(" "));
+        };
+        let count: usize = count;
+        (0..count)
+            .map(|_| {
+                // A line holds no line end, so that its length need not be looked at.
+                self.line()?;
+                self.line()
+            })
+            .collect()
+    }
+
+    /// Sends a write in RESP that is answered with `ok` and a version, or an error: whether it was
+    /// acknowledged.
+    pub(crate) fn ask_write(&mut self, words: &[&str]) -> Result<bool> {
+        let head = self.exchange(words)?;
+        if head.starts_with('-') {
+            return Ok(false);
+        }
+        let answer = [head, self.line()?, self.line()?, self.line()?];
+        match &answer {
+            [array, len, word, version]
+                if array == "*2" && len == "$2" && word == "ok" && version.starts_with(':') =>
+            {
+                Ok(true)
+            }
+            _ => bail!("{} was answered {answer:?}", words.join(" ")),
+        }
+    }
+
+    /// Sends a command in RESP and returns the bulk string that answers it, if one does. It must
+    /// hold no line end.
+    pub(crate) fn ask_value(&mut self, words: &[&str]) -> Result<Option<String>> {
+        let head = self.ask(words)?;
+        if head.starts_with("$-") {
+            return Ok(None);
+        }
+        self.line().map(Some)
+    }
+
     /// Sends a command and returns the line that answers it, whatever it says.
     pub(crate) fn exchange(&mut self, words: &[&str]) -> Result<String> {
         self.stream.get_mut().write_all(&frame(self.framing, words))?;
+        self.line()
+    }
+
+    fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             bail!("the server closed the connection");
@@ -80,6 +137,21 @@ mod tests {
         for line in ["+OK", "dropped", "+created", "pong", "VERSION 1.6"] {
             assert!(!is_error(line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_write_is_acknowledged_with_a_version_and_refused_with_an_error() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.write_all(b"*2\r\n$2\r\nok\r\n:36\r\n-ERR unavailable: no\r\n").unwrap();
+            stream
+        });
+        let mut control = Control::connect(address, Framing::Resp).unwrap();
+        assert!(control.ask_write(&["PUT", "t", "k", "1"]).unwrap());
+        assert!(!control.ask_write(&["PUT", "t", "k", "2"]).unwrap());
+        drop(server.join().unwrap());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! round. The server that does nothing (`winter-nothing`) runs along as the floor.
 
 mod arguments;
+mod cluster;
 mod contender;
 mod control;
 mod idle;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Race};
+use table::Table;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -44,15 +46,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Ten thousand connections have two ends; children inherit the limit.
     rlimit::increase_nofile_limit(u64::MAX)?;
     let setup = &arguments.setup;
+    let show = |table: &Table| {
+        let text = if setup.markdown { table.markdown() } else { table.text() };
+        Ok(writeln!(std::io::stdout(), "{text}")?)
+    };
     let tables = match &arguments.race {
         Race::Throughput(options) => throughput::race(setup, options)?,
         Race::Memory(options) => vec![memory::race(setup, options)?],
         Race::Stalls(options) => vec![stalls::race(setup, options)?],
         Race::Idle(options) => vec![idle::race(setup, options)?],
+        Race::Cluster(options) => return cluster::race(setup, options, show),
     };
-    let mut out = std::io::stdout().lock();
-    for table in tables {
-        writeln!(out, "{}", if setup.markdown { table.markdown() } else { table.text() })?;
-    }
-    Ok(())
+    tables.iter().try_for_each(show)
 }

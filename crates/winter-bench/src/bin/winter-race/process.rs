@@ -6,11 +6,13 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +21,9 @@ static CHILDREN: Mutex<Vec<Weak<Mutex<Child>>>> = Mutex::new(Vec::new());
 
 /// The exit status of a process that SIGINT ended, as shells see it.
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// The exit status that asks to be started again (`EX_TEMPFAIL`).
+const EXIT_RESTART: i32 = 75;
 
 /// A running server.
 #[derive(Debug)]
@@ -34,8 +39,12 @@ impl ServerProcess {
     /// Starts the command that `command` makes of a free port.
     pub(crate) fn start(command: impl FnOnce(u16) -> Command) -> Result<Self> {
         let address = free_address()?;
+        Self::start_at(address, command(address.port()))
+    }
+
+    /// Starts a command that serves at this address.
+    pub(crate) fn start_at(address: SocketAddr, mut command: Command) -> Result<Self> {
         let log = tempfile::tempfile()?;
-        let mut command = command(address.port());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
         let mut children = lock(&CHILDREN);
         let program = command.get_program().to_string_lossy().into_owned();
@@ -50,6 +59,34 @@ impl ServerProcess {
     /// Whether the process has not ended by itself.
     pub(crate) fn is_alive(&self) -> bool {
         matches!(lock(&self.child).try_wait(), Ok(None))
+    }
+
+    /// Whether the server has ended to be started again, as whoever supervises it would.
+    pub(crate) fn asks_to_be_restarted(&self) -> bool {
+        let status = lock(&self.child).try_wait();
+        matches!(status, Ok(Some(status)) if status.code() == Some(EXIT_RESTART))
+    }
+
+    /// Asks the server to end, and waits until it has: its exit status, unless it takes too long.
+    pub(crate) fn terminate(&self, patience: Duration) -> Result<ExitStatus> {
+        let pid =
+            i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no such process")?;
+        rustix::process::kill_process(pid, Signal::TERM)?;
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = lock(&self.child).try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("process {} does not end within {patience:?} of SIGTERM", self.pid);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Ends the server without a warning.
+    pub(crate) fn kill(&self) {
+        kill(&self.child);
     }
 
     /// The end of what the server has printed, to go with a failure.
