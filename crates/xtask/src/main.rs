@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "the gate has no settings, and looks for programs")]
 
 mod gate;
+mod manifests;
 mod process;
 mod setup;
 mod steps;

@@ -7,6 +7,7 @@
 use std::process::Command;
 
 use crate::gate::Gate;
+use crate::manifests;
 use crate::process::{Outcome, answers, is_on_path, run, said};
 
 /// A program, and the Debian package that brings it.
@@ -35,7 +36,7 @@ const CARGO_TOOLS: &[CargoTool] =
 
 /// Installs what is missing. All of it is tried before anything is reported.
 pub(crate) fn install(gate: &Gate) -> Outcome {
-    let chores = [toolchain, packages, promtool, cargo_tools, clients];
+    let chores = [toolchain, packages, promtool, cargo_tools, clients, manifests::install];
     let missing: Vec<String> = chores.iter().filter_map(|chore| chore(gate).err()).collect();
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }

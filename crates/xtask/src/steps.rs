@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::gate::Gate;
+use crate::manifests;
 use crate::process::{self, Outcome};
 use crate::setup;
 
@@ -59,6 +60,11 @@ const STEPS: &[Step] = &[
         name: "licences",
         what: "licences, sources and bans of dependencies; advisories where a database is",
         run: licences,
+    },
+    Step {
+        name: "manifests",
+        what: "Kubernetes's manifests against its schemas",
+        run: manifests::validate,
     },
     Step { name: "fuzz", what: "each fuzz target for 15 seconds", run: fuzz },
     Step {
