@@ -11,6 +11,7 @@ use winter_core::command::{Scan, TableCommand, TableOptions};
 use winter_core::fault::Fault;
 use winter_core::limits::TABLES_MAX;
 use winter_core::reply::Reply;
+use winter_core::store::TableId;
 use winter_core::store::index::Tag;
 use winter_core::time::Ttl;
 
@@ -105,12 +106,29 @@ impl Inner {
         Ok(Reply::Word(if is_new { "created" } else { "already created" }))
     }
 
+    /// Sees to it that no partition serves an earlier table of this name any
+    /// more. Else somebody could be told that it is gone, and still read it.
+    async fn see_off(
+        self: &Arc<Self>,
+        name: &str,
+        before: TableId,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let leaving: Vec<NewTable> =
+            self.of_meta(&Affair::Leaving(name.to_owned()), deadline).await?;
+        for left in leaving.iter().filter(|left| left.table.id < before) {
+            self.release(left, deadline).await?;
+        }
+        Ok(())
+    }
+
     /// Lets every partition take a table in, and then says so to the meta group.
     pub(crate) async fn open(
         self: &Arc<Self>,
         new: &NewTable,
         deadline: Instant,
     ) -> Result<(), Fault> {
+        self.see_off(&new.name, new.table.id, deadline).await?;
         let done: Vec<()> = self.of_all(&Ask::Create(new.clone()), deadline).await?;
         drop(done);
         self.proposed(MetaCommand::OpenTable(new.table.id), deadline).await.map(drop)
@@ -128,7 +146,10 @@ impl Inner {
     }
 
     async fn drop_table(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
-        let Some(new) = self.find(name, deadline).await? else { return Ok(Reply::MissingTable) };
+        let Some(new) = self.find(name.clone(), deadline).await? else {
+            self.see_off(&name, TableId(u64::MAX), deadline).await?;
+            return Ok(Reply::MissingTable);
+        };
         let drop = MetaCommand::DropTable(new.table.id);
         let is_new = match self.proposed_once(drop, deadline).await? {
             MetaReply::Table { is_new, .. } => is_new,

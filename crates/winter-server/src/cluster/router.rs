@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
-use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply};
+use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply, TableState};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 use winter_core::command::KeyCommand;
 use winter_core::store::{partition_of, table_hash};
@@ -331,6 +331,18 @@ impl Inner {
                 },
                 Affair::Find(name) => {
                     self.read_meta(|meta| meta.table(&name).map(NewTable::from)).await
+                }
+                Affair::Leaving(name) => {
+                    let leaving = |meta: &Meta| {
+                        let tables = meta.unsettled_tables();
+                        tables
+                            .filter(|table| {
+                                table.name == name && table.state == TableState::Dropping
+                            })
+                            .map(NewTable::from)
+                            .collect()
+                    };
+                    self.read_meta::<Vec<NewTable>>(leaving).await
                 }
                 Affair::Names => {
                     let names = |meta: &Meta| meta.table_names().map(str::to_owned).collect();

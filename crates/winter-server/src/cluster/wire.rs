@@ -327,6 +327,9 @@ pub(crate) enum Affair {
     Pulse(Pulse),
     /// Of the meta group's leader: the table of this name. For `Option<NewTable>`.
     Find(String),
+    /// Of the meta group's leader: the tables that had this name and that
+    /// partitions are still letting go of. For `Vec<NewTable>`.
+    Leaving(String),
     /// Of the meta group's leader: the names of all tables. For `Vec<String>`.
     Names,
 }
