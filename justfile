@@ -14,6 +14,10 @@ setup:
 run *args:
     cargo run --release -- {{args}}
 
+# Simulate clusters: random seeds, or `just sim --seed 7`.
+sim *args:
+    cargo xtask sim {{args}}
+
 # Build the image and check that it behaves as deploy/container-smoke.sh says.
 container:
     deploy/container-smoke.sh

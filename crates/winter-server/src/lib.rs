@@ -24,6 +24,8 @@ pub mod net;
 pub mod node;
 pub mod peers;
 pub mod process;
+#[cfg(feature = "sim")]
+pub mod sabotage;
 pub mod server;
 pub mod session;
 pub mod stats;

@@ -45,7 +45,18 @@ pub fn raise_open_files(wanted: u64) -> Option<u64> {
 /// What the host calls itself, a pod's name for example.
 #[must_use]
 pub fn hostname() -> String {
+    if cfg!(feature = "sim") {
+        return "simulated".to_owned();
+    }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
+
+/// Ends the process so that it is started again.
+pub fn restart() -> ! {
+    std::process::exit(EXIT_RESTART)
+}
+
+/// The exit status that asks to be started again (`EX_TEMPFAIL`).
+const EXIT_RESTART: i32 = 75;

@@ -16,6 +16,7 @@ use winter_core::store::Seed;
 
 use crate::cluster::{self, Cluster};
 use crate::config::Config;
+use crate::net::link::{self, Bound};
 use crate::net::{self, Listener};
 use crate::node::Node;
 use crate::session::clients::Clients;
@@ -182,9 +183,7 @@ impl Server {
         let peers = config
             .cluster
             .as_ref()
-            .map(|cluster| {
-                bind(SocketAddr::new(config.bind, cluster.peer_port), "WINTER_PEER_PORT")
-            })
+            .map(|cluster| bind_peers(SocketAddr::new(config.bind, cluster.peer_port)))
             .transpose()?;
         let shared = Arc::new(Shared::new(Node::new(config, seed), clients.local_addr()?));
         let workers: Vec<_> = (0..shared.node.config.threads)
@@ -213,7 +212,7 @@ impl Server {
     }
 
     /// Takes part in a cluster, on threads of its own.
-    fn start_cluster(&mut self, seed: Seed, listener: std::net::TcpListener) -> io::Result<()> {
+    fn start_cluster(&mut self, seed: Seed, listener: Bound) -> io::Result<()> {
         let node = &self.shared.node;
         let Some(config) = node.config.cluster.clone() else { return Ok(()) };
         let groups = (0..node.config.threads).map(|number| format!("winter-group-{number}"));
@@ -233,6 +232,7 @@ impl Server {
             control,
             runtimes,
             entropy: Arc::new(|| RandomState::new().hash_one(())),
+            restart: Box::new(|| process::restart()),
         })?;
         assert!(self.shared.cluster.set(cluster).is_ok(), "a node starts once");
         Ok(())
@@ -383,4 +383,12 @@ impl Worker {
 
 fn bind(address: SocketAddr, setting: &'static str) -> Result<std::net::TcpListener, StartError> {
     net::bind(address).map_err(|source| StartError::Bind { address, setting, source })
+}
+
+fn bind_peers(address: SocketAddr) -> Result<Bound, StartError> {
+    link::bind(address).map_err(|source| StartError::Bind {
+        address,
+        setting: "WINTER_PEER_PORT",
+        source,
+    })
 }

@@ -11,6 +11,7 @@ mod gate;
 mod manifests;
 mod process;
 mod setup;
+mod simulator;
 mod steps;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ usage: cargo xtask <chore>
 
   check [step ...]   run the gate, or only some of its steps; changes no source file
   steps              list the steps of the gate
+  sim [option ...]   simulate clusters from random seeds, or as the options say
   fix                rewrite what rustfmt and clippy can put right
   setup              install what the gate needs, and nothing else";
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
             steps::list();
             Ok(())
         }
+        ["sim", options @ ..] => simulator::run(&gate, options),
         ["fix"] => steps::fix(&gate),
         ["setup"] => setup::install(&gate),
         ["help" | "--help" | "-h"] => {

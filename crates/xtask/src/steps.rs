@@ -10,6 +10,7 @@ use crate::gate::Gate;
 use crate::manifests;
 use crate::process::{self, Outcome};
 use crate::setup;
+use crate::simulator;
 
 struct Step {
     name: &'static str,
@@ -67,6 +68,11 @@ const STEPS: &[Step] = &[
         run: manifests::validate,
     },
     Step { name: "fuzz", what: "each fuzz target for 15 seconds", run: fuzz },
+    Step {
+        name: "sim",
+        what: "clusters on a simulated network, from fixed seeds, whole and broken",
+        run: simulator::test,
+    },
     Step {
         name: "doctests",
         what: "the examples in the documentation",

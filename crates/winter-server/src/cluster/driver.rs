@@ -15,11 +15,10 @@ use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, placement};
 
 use super::Inner;
 use super::groups::Carrier;
-use super::life::give_up;
 use super::machines::MetaMachine;
 use super::wire::{self, Probe, ProbeAnswer};
 use crate::consensus::{Group, Start};
-use crate::net;
+use crate::net::link;
 use crate::peers::{ProbeError, Reason};
 
 const TICK: Duration = Duration::from_millis(100);
@@ -164,7 +163,7 @@ impl Inner {
         let seeds = self.config.seeds.iter().map(ToString::to_string);
         let mut listed: BTreeSet<Address> = BTreeSet::new();
         for name in service.chain(seeds) {
-            match timeout(RESOLVE_MAX, net::resolve(&name)).await {
+            match timeout(RESOLVE_MAX, link::resolve(&name)).await {
                 Ok(Ok(found)) => {
                     listed
                         .extend(found.into_iter().filter_map(|at: SocketAddr| at.try_into().ok()));
@@ -200,7 +199,7 @@ impl Inner {
     async fn enlist(self: &Arc<Self>, cluster: ClusterId, list: &Proposal) {
         if self.hosted.meta().is_some() {
             if self.let_in_at.lock().is_some() && self.map().cluster.is_none() {
-                give_up("it was let into one cluster, and another is founded with it");
+                self.give_up("it was let into one cluster, and another is founded with it");
             }
             return;
         }
@@ -301,7 +300,10 @@ impl Inner {
             let probed = self.peers().probe(address, probe, Instant::now() + ASK_MAX).await;
             let answer = probed.ok().filter(|probed| probed.cluster == map.cluster);
             if answer.and_then(|probed| wire::decode(&probed.body)) == Some(ProbeAnswer::Gone) {
-                give_up("the cluster holds this node for dead: it was out of reach for too long");
+                self.give_up(
+                    "the cluster holds this node for dead: it was out of reach for too long",
+                );
+                return;
             }
         }
     }
@@ -311,12 +313,12 @@ impl Inner {
         if self.hosted.meta().is_some() {
             let waits = self.let_in_at.lock().is_some_and(|at| at.elapsed() > WELCOME_MAX);
             if waits && self.map().cluster.is_none() {
-                give_up("it was let into a cluster that did not go on with it");
+                self.give_up("it was let into a cluster that did not go on with it");
             }
             return;
         }
         let bind = self.node.config.bind;
-        let Some(host) = net::own_address_towards(through.as_str(), bind).await else { return };
+        let Some(host) = link::own_address_towards(through.as_str(), bind).await else { return };
         let profile = located(&self.profile, &host.to_string());
         let probe = wire::encode(&Probe::Join(self.me, profile));
         let deadline = Instant::now() + self.command_timeout;
@@ -331,7 +333,7 @@ impl Inner {
                     }
                 }
                 Some(ProbeAnswer::Gone) => {
-                    give_up(
+                    self.give_up(
                         "the cluster holds this node for dead: it was out of reach for too long",
                     );
                 }

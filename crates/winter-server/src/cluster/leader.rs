@@ -170,6 +170,13 @@ impl Leader {
         }
         let operation = Operation::Key { table: reference, key: command.key, op };
         Some(match self.group.submit(entry::encode(&operation).into()) {
+            #[cfg(feature = "sim")]
+            Ok(_)
+                if matches!(op, KeyOp::PutNew(_) | KeyOp::Delete(None))
+                    && crate::sabotage::is(crate::sabotage::Sabotage::AcknowledgesEarly) =>
+            {
+                Begun::Ended(Outcome::Done(Answer::of(&winter_core::reply::Reply::Word("ok"))))
+            }
             Ok(pending) => Begun::Pending(pending, op.is_write()),
             Err(error) => Begun::Ended(outcome(Err(error), op.is_write())),
         })

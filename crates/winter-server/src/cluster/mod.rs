@@ -17,6 +17,8 @@ mod life;
 mod machines;
 mod report;
 mod router;
+#[cfg(feature = "sim")]
+mod simulated;
 mod tables;
 mod usage;
 mod wire;
@@ -40,7 +42,7 @@ use winter_core::store::Seed;
 
 use crate::config::ClusterConfig;
 use crate::consensus::{self, Group, ReadPolicy};
-use crate::net::Listener;
+use crate::net::link::{self, Bound};
 use crate::node::Node;
 use crate::peers::{self, Entropy, Identity, Peers};
 use crate::stats::Counter;
@@ -51,6 +53,8 @@ use leader::Leader;
 use machines::{DataMachine, Host};
 pub use router::Keys;
 use router::Leaders;
+#[cfg(feature = "sim")]
+pub use simulated::{Held, View};
 use tables::Tables;
 use usage::Limits;
 pub(crate) use wire::Answer;
@@ -79,6 +83,9 @@ pub struct Counters {
     /// Nodes that were refused.
     pub strangers: Counter,
 }
+
+/// Ends the node so that it comes back as another member.
+pub type Restart = Box<dyn Fn() + Send + Sync>;
 
 /// What all of this node's part shares.
 pub(crate) struct Inner {
@@ -117,6 +124,7 @@ pub(crate) struct Inner {
     counters: Counters,
     /// What the groups on this node count.
     groups: Arc<consensus::Counters>,
+    restart: Restart,
     stop: CancellationToken,
 }
 
@@ -162,7 +170,7 @@ pub struct Start {
     /// The secret of the cluster's indexes, should this node found it.
     pub seed: Seed,
     /// Where peers connect.
-    pub listener: std::net::TcpListener,
+    pub listener: Bound,
     /// Where clients connect.
     pub client_port: u16,
     /// What everything but the groups runs on.
@@ -171,6 +179,9 @@ pub struct Start {
     pub runtimes: Vec<Handle>,
     /// Where identities and nonces come from.
     pub entropy: Arc<dyn Entropy>,
+    /// Called when the node can be part of the cluster no longer. It may return;
+    /// the node does nothing more that matters.
+    pub restart: Restart,
 }
 
 impl Cluster {
@@ -180,7 +191,8 @@ impl Cluster {
     /// # Errors
     /// Those of the system, about the listener.
     pub fn start(start: Start) -> std::io::Result<Self> {
-        let Start { config, node, seed, listener, client_port, control, runtimes, entropy } = start;
+        let Start { config, node, seed, listener, client_port, control, runtimes, .. } = start;
+        let (entropy, restart) = (start.entropy, start.restart);
         let me = NodeId(entropy.draw());
         let drawn = ClusterId(u128::from(entropy.draw()) << 64 | u128::from(entropy.draw()));
         let name = crate::process::hostname();
@@ -225,18 +237,19 @@ impl Cluster {
             runtimes,
             counters: Counters::default(),
             groups: Arc::default(),
+            restart,
             stop: CancellationToken::new(),
             config,
         });
         let _guard = control.enter();
-        let listener = Listener::from_std(listener)?;
+        let listener = link::listen(listener)?;
         let desk = Arc::new(handler::Desk(Arc::downgrade(&inner)));
         let options = peers::Options {
             body_bytes_max: node.config.value_bytes_max + (1 << 20),
             ..peers::Options::default()
         };
-        let link = Peers::start(identity, options, listener, desk, entropy);
-        assert!(inner.peers.set(link).is_ok(), "set once");
+        let peers = Peers::start(identity, options, listener, desk, entropy);
+        assert!(inner.peers.set(peers).is_ok(), "set once");
         tracing::info!(node = %me, peer_port, application = inner.config.application_name, "looking for the cluster");
         control.spawn(driver::run(Arc::clone(&inner), decided));
         control.spawn(life::run(Arc::clone(&inner)));

@@ -162,6 +162,10 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// [`ReadError`]; nothing may be answered then.
     pub async fn read_barrier(&self, policy: ReadPolicy) -> Result<(), ReadError> {
+        #[cfg(feature = "sim")]
+        if crate::sabotage::is(crate::sabotage::Sabotage::ReadsWithoutBarrier) {
+            return Ok(());
+        }
         let wait = self.0.options.read_wait;
         let option = match policy {
             ReadPolicy::Quorum => LinearizerOption::from(Confirm::ReadIndex),

@@ -54,7 +54,12 @@ impl Node {
     /// A node with no tables.
     #[must_use]
     pub fn new(config: Config, seed: Seed) -> Self {
-        let clock = Clock::start();
+        Self::with_clock(config, seed, Clock::start())
+    }
+
+    /// A node with no tables and a clock that somebody else has started.
+    #[must_use]
+    pub fn with_clock(config: Config, seed: Seed, clock: Clock) -> Self {
         Self {
             memory: Memory::new(config.memory_bytes_max),
             catalog: Catalog::new(config.threads),

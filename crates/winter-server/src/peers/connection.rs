@@ -17,7 +17,7 @@ use super::frame::{Decoder, Encoder, Frame, Header};
 use super::handshake::{MAGIC, Message};
 use super::options::{BYTES_PER_EXTRA_SECOND, Options, READ_BYTES, WRITE_BYTES};
 use super::reason::Reason;
-use crate::net::{ReadHalf, WriteHalf};
+use crate::net::link::{ReadHalf, WriteHalf};
 
 /// A buffer that held a long frame is not kept.
 const KEPT_BYTES_MAX: usize = 256 << 10;

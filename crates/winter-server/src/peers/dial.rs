@@ -13,7 +13,7 @@ use super::frame::{Decoder, Encoder, Header};
 use super::handshake::{self, Hello, Kind, Message, Purpose, Refused, Welcome};
 use super::options::{ADDRESSES_MAX, PROBE_BYTES_MAX};
 use super::reason::Reason;
-use crate::net;
+use crate::net::link;
 
 /// A connection on which both sides have shown who they are.
 pub(super) struct Connected<'a> {
@@ -67,7 +67,7 @@ pub(super) async fn dial<'a>(
 ) -> Result<Connected<'a>, DialError> {
     shared.counters.dials.bump();
     let mut why = DialError::Unreachable(format!("{} has no address", target.address));
-    match timeout(shared.options.dial_timeout, net::resolve(target.address)).await {
+    match timeout(shared.options.dial_timeout, link::resolve(target.address)).await {
         Ok(Ok(addresses)) => {
             for address in addresses.into_iter().take(ADDRESSES_MAX) {
                 match greet(shared, address, target).await {
@@ -94,8 +94,8 @@ async fn greet<'a>(
     target: Target<'_>,
 ) -> Result<Connected<'a>, DialError> {
     let options = &shared.options;
-    let stream = net::dial(address, options.dial_timeout).await;
-    let stream = stream.and_then(|stream| net::tune(&stream).map(|()| stream));
+    let stream = link::dial(address, options.dial_timeout).await;
+    let stream = stream.and_then(|stream| link::tune(&stream).map(|()| stream));
     let (read, write) = stream.map_err(|error| unreachable(address, &error))?.into_split();
     let mut greeting = Greeting {
         shared,

@@ -16,7 +16,7 @@ use super::handler::{Answer, Panic, Peer, Request, caught};
 use super::handshake::{self, Hello, Kind, Message, Purpose, Refused, Welcome};
 use super::options::{ACCEPT_BACKOFF, PROBE_BYTES_MAX, PROBES_IN_FLIGHT_MAX};
 use super::reason::Reason;
-use crate::net::{self, Listener, Stream};
+use crate::net::link::{self, Listener, Stream};
 
 /// Accepts until the node drains.
 pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
@@ -69,7 +69,7 @@ struct Visit {
 impl Visit {
     async fn run(self, stream: Stream) {
         let Self { shared, from, place, handshake } = self;
-        if let Err(error) = net::tune(&stream) {
+        if let Err(error) = link::tune(&stream) {
             tracing::debug!(%from, %error, "a connection broke before it began");
             return;
         }

@@ -58,7 +58,7 @@ pub use options::{Options, PROBE_BYTES_MAX};
 pub use probe::Probed;
 pub use reason::Reason;
 
-use crate::net::Listener;
+use crate::net::link::Listener;
 use handshake::{Hello, Own, Purpose};
 use lane::Lane;
 use outgoing::Dialler;

@@ -90,7 +90,7 @@ impl Inner {
     async fn look_after(self: &Arc<Self>) {
         let Some(meta) = self.hosted.meta() else { return };
         if meta.status().role == Role::Stopped {
-            give_up("the meta group has stopped on this node");
+            return self.give_up("the meta group has stopped on this node");
         }
         let revision = meta.machine(|machine| machine.meta().revision());
         if self.life.lock().seen_revision != Some(revision) {
@@ -109,7 +109,7 @@ impl Inner {
         for (partition, group) in self.hosted.all_data() {
             group.machine(|machine| machine.with(|replica| replica.maintain(PAGES_PER_STEP)));
             if group.status().role == Role::Stopped {
-                give_up("a partition has stopped on this node");
+                return self.give_up("a partition has stopped on this node");
             }
             self.lead_in_turn(
                 partition,
@@ -149,7 +149,8 @@ impl Inner {
         self.limits.keep(&members);
         *self.map.write() = Arc::new(map);
         if meta.is_gone(self.me) && !self.life.lock().is_leaving {
-            give_up("the cluster holds this node for dead: it was out of reach for too long");
+            return self
+                .give_up("the cluster holds this node for dead: it was out of reach for too long");
         }
         self.note_membership(cluster, meta);
         for (&group, stands) in meta.groups() {
@@ -269,12 +270,17 @@ impl Standing {
     }
 }
 
-/// Ends the process. A node whose replica has stopped, or that the others hold
-/// for dead, can only come back as a new member, under a new identity.
-pub(crate) fn give_up(why: &str) -> ! {
-    tracing::error!("{why}; it starts anew as another member");
-    std::process::exit(EXIT_RESTART)
+impl Inner {
+    /// Ends the node. One whose replica has stopped, or that the others hold for
+    /// dead, can only come back as a new member, under a new identity.
+    pub(crate) fn give_up(&self, why: &str) {
+        tracing::error!("{why}; it starts anew as another member");
+        (self.restart)();
+    }
 }
 
-/// The exit status that asks to be started again (`EX_TEMPFAIL`).
-const EXIT_RESTART: i32 = 75;
+/// Ends the process, for whoever could not go on by a single step.
+pub(crate) fn give_up(why: &str) -> ! {
+    tracing::error!("{why}; it starts anew as another member");
+    crate::process::restart()
+}

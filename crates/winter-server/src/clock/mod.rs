@@ -7,11 +7,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use winter_core::time::Timestamp;
 
+#[cfg(feature = "sim")]
+mod hand;
+
+#[cfg(feature = "sim")]
+pub use hand::Hand;
+
 /// Milliseconds since the Unix epoch, never going back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
     started_at: Duration,
+    /// A simulator's, which it turns.
+    #[cfg(feature = "sim")]
+    hand: Option<&'static Hand>,
 }
 
 impl Clock {
@@ -21,12 +30,21 @@ impl Clock {
         let started_at = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .expect("the time of day is after 1970");
-        Self { started: Instant::now(), started_at }
+        Self {
+            started: Instant::now(),
+            started_at,
+            #[cfg(feature = "sim")]
+            hand: None,
+        }
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
+        #[cfg(feature = "sim")]
+        if let Some(hand) = self.hand {
+            return hand.now();
+        }
         self.at(Instant::now())
     }
 

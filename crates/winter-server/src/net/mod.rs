@@ -1,14 +1,18 @@
 //! Sockets: the only module that names `tokio::net`.
+//!
+//! Clients and HTTP are served on the system's sockets. Nodes reach each other
+//! through [`link`], which the simulator puts on a network of its own.
+
+pub mod link;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 pub use tokio::net::TcpListener as Listener;
 pub use tokio::net::TcpStream as Stream;
-pub use tokio::net::tcp::{OwnedReadHalf as ReadHalf, OwnedWriteHalf as WriteHalf};
 
 /// What the kernel may hold of an answer of HTTP: the rest waits here, where all
 /// who read slowly share it.
@@ -33,39 +37,6 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
-}
-
-/// The addresses that `host:port` stands for now.
-///
-/// # Errors
-/// Those of the system's resolver: no such name, or nobody to ask.
-pub async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host(address).await?.collect())
-}
-
-/// The address of this machine at which whoever listens on `bind` is found from
-/// `address`: that one, or if it stands for all, the one from which `address` is
-/// reached. Nothing is sent.
-pub async fn own_address_towards(address: &str, bind: IpAddr) -> Option<IpAddr> {
-    if !bind.is_unspecified() {
-        return Some(bind);
-    }
-    let to = resolve(address).await.ok()?.into_iter().next()?;
-    let any = if to.is_ipv4() { IpAddr::from([0, 0, 0, 0]) } else { IpAddr::from([0; 16]) };
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(to).ok()?;
-    socket.local_addr().ok().map(|own| own.ip())
-}
-
-/// Connects to `address`.
-///
-/// # Errors
-/// Those of the system; `TimedOut` when it takes longer than `within`.
-pub async fn dial(address: SocketAddr, within: Duration) -> io::Result<Stream> {
-    match tokio::time::timeout(within, Stream::connect(address)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    }
 }
 
 /// Sets what every client's connection needs: no delay for small replies, and an

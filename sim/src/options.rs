@@ -1,0 +1,103 @@
+//! What a seed makes of a run.
+
+use std::fmt;
+use std::time::Duration;
+
+use winter_server::consensus::ReadPolicy;
+use winter_sim::dice::Dice;
+
+/// A way to break the nodes on purpose, to see that it is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// Leaders read without making sure that they lead.
+    Reads,
+    /// Leaders acknowledge before they have committed.
+    Acknowledgements,
+    /// A node that comes back has its former identity, and nothing else.
+    Identity,
+}
+
+impl Broken {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("reads-without-barrier", Self::Reads),
+        ("acknowledges-early", Self::Acknowledgements),
+        ("identity-twice", Self::Identity),
+    ];
+}
+
+/// What a run is like. All of it follows from the seed but `broken`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The seed.
+    pub seed: u64,
+    /// Hosts with nodes, which found the cluster.
+    pub nodes: usize,
+    /// Hosts with clients.
+    pub clients: usize,
+    /// Partitions of the cluster.
+    pub partitions: u16,
+    /// How leaders confirm that they lead.
+    pub reads: ReadPolicy,
+    /// The most that a message takes on a link.
+    pub latency: Duration,
+    /// The most between the starts of the first node and the last.
+    pub start_spread: Duration,
+    /// How long DNS lies at first.
+    pub dns_lies: Duration,
+    /// How long faults happen.
+    pub faults: Duration,
+    /// The most between two faults.
+    pub fault_pause: Duration,
+    /// The most that a client waits before it asks again.
+    pub think: Duration,
+    /// Whether nodes' clocks are off by up to an hour, and put forward. Entries
+    /// have no time to live then, for nobody could say when it is over.
+    pub clocks_lie: bool,
+    /// How the nodes are broken, if they are.
+    pub broken: Option<Broken>,
+}
+
+impl Options {
+    /// What `seed` makes.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let mut millis = |from: u64, to: u64| Duration::from_millis(from + dice.below(to - from));
+        let latency = millis(2, 30);
+        let start_spread = millis(0, 8_000);
+        let dns_lies = millis(0, 10_000);
+        let faults = millis(60_000, 120_000);
+        let fault_pause = millis(500, 5_000);
+        let think = millis(20, 120);
+        Self {
+            seed,
+            nodes: if dice.percent(70) { 3 } else { 5 },
+            clients: 4,
+            partitions: 1 + u16::try_from(dice.below(4)).expect("it is small"),
+            reads: if dice.percent(60) { ReadPolicy::Lease } else { ReadPolicy::Quorum },
+            latency,
+            start_spread,
+            dns_lies,
+            faults,
+            fault_pause,
+            think,
+            clocks_lie: dice.percent(40),
+            broken: None,
+        }
+    }
+
+    /// The command that runs it again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let broken = Broken::ALL.iter().find(|(_, broken)| Some(*broken) == self.broken);
+        let broken = broken.map_or(String::new(), |(name, _)| format!(" --broken {name}"));
+        format!("cargo xtask sim --seed {}{broken}", self.seed)
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
