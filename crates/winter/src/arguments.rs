@@ -53,7 +53,8 @@ pub(crate) fn winter() -> Command {
         .subcommand(
             Command::new("check-config").about("Say what the settings come to, and what is wrong"),
         )
-        .subcommand(Command::new("help").about("This text, or that of cli or bench"))
+        .subcommand(recover())
+        .subcommand(Command::new("help").about("This text, or that of cli, bench or recover"))
         .args([help, version].map(|arg| arg.action(clap::ArgAction::SetTrue)))
         .args(SETTINGS.iter().map(flag))
 }
@@ -97,6 +98,32 @@ pub(crate) fn cli() -> Command {
         )
 }
 
+/// `winter recover`.
+pub(crate) fn recover() -> Command {
+    Command::new("recover")
+        .bin_name("winter recover")
+        .about("After a majority was lost for good: show what is left, and go on with it")
+        .after_help(
+            "A node that is left is asked over HTTP. It says what would be lost, and the plan's\n\
+             name; with --plan, or once the name is typed at a terminal, that plan is carried\n\
+             out, unless it has changed since.\n\n\
+             Exit status: 0 done, shown, or nothing to do; 1 refused; 64 arguments are wrong;\n\
+             69 nobody answers.",
+        )
+        .args([
+            host(),
+            Arg::new("http-port")
+                .long("http-port")
+                .value_name("PORT")
+                .value_parser(clap::value_parser!(u16).range(1..))
+                .help("Its port for HTTP [default: WINTER_HTTP_PORT, or else 6061]"),
+            Arg::new("plan")
+                .long("plan")
+                .value_name("NAME")
+                .help("Carry out the plan of this name"),
+        ])
+}
+
 /// `winter bench`.
 pub(crate) fn bench() -> Command {
     let number = |name: &'static str, default: &'static str, help: &'static str| {
@@ -134,13 +161,17 @@ pub(crate) fn bench() -> Command {
 
 fn target() -> [Arg; 2] {
     [
-        Arg::new("host").long("host").value_name("HOST").default_value("127.0.0.1").help("Where"),
+        host(),
         Arg::new("port")
             .long("port")
             .value_name("PORT")
             .value_parser(clap::value_parser!(u16).range(1..))
             .help("Its port [default: RECEPTOR_PORT, or else 6060]"),
     ]
+}
+
+fn host() -> Arg {
+    Arg::new("host").long("host").value_name("HOST").default_value("127.0.0.1").help("Where")
 }
 
 /// Reads the arguments of `command`; what clap has to say is said.
@@ -157,12 +188,24 @@ pub(crate) fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, E
 pub(crate) fn host_and_port(matches: &ArgMatches, environment: &Environment) -> (String, u16) {
     let host: &String = matches.get_one("host").expect("it has a default");
     let port = matches.get_one::<u16>("port").copied();
-    (host.clone(), port.unwrap_or_else(|| port_of(environment)))
+    (host.clone(), port.unwrap_or_else(|| port_of(Name::Port, environment)))
+}
+
+/// Where the node that `recover` names answers HTTP.
+pub(crate) fn http_address(matches: &ArgMatches, environment: &Environment) -> String {
+    let host: &String = matches.get_one("host").expect("it has a default");
+    let port = matches.get_one::<u16>("http-port").copied();
+    at(host, port.unwrap_or_else(|| port_of(Name::HttpPort, environment)))
+}
+
+/// A host and a port as one address.
+pub(crate) fn at(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// The port of a node with the same environment, as in its own container.
-fn port_of(environment: &Environment) -> u16 {
-    let setting = Name::Port.setting();
+fn port_of(name: Name, environment: &Environment) -> u16 {
+    let setting = name.setting();
     let said = environment.get(setting.environment).map(String::as_str);
     let port = |text: &str| text.parse().ok().filter(|&port| port > 0);
     let default = || setting.default.and_then(port);
@@ -189,6 +232,7 @@ mod tests {
     fn command_lines_are_consistent() {
         cli().debug_assert();
         bench().debug_assert();
+        recover().debug_assert();
     }
 
     #[test]
@@ -204,7 +248,7 @@ mod tests {
     fn the_port_is_that_of_a_node_beside() {
         let port = |said: &str| {
             let said = [("RECEPTOR_PORT".to_owned(), said.to_owned())];
-            port_of(&said.into_iter().collect())
+            port_of(Name::Port, &said.into_iter().collect())
         };
         assert_eq!(port("7000"), 7_000);
         assert_eq!(port("0"), 6_060);

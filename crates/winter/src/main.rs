@@ -1,11 +1,13 @@
 //! Winter's one binary: `winter` serves; `winter cli` talks to a node, `winter
-//! bench` loads one, `winter check-config` says what the settings come to.
+//! bench` loads one, `winter check-config` says what the settings come to, `winter
+//! recover` goes on after a majority was lost.
 
 mod arguments;
 mod bench;
 mod check;
 mod cli;
 mod exit;
+mod recover;
 mod serve;
 
 use std::ffi::OsString;
@@ -31,6 +33,7 @@ fn run(args: &[OsString]) -> Exit {
     match &*first {
         "cli" => cli::run(rest),
         "bench" => bench::run(rest),
+        "recover" => recover::run(rest),
         "serve" => with_settings(rest, serve::run),
         "check-config" => with_settings(rest, check::run),
         "help" => help(rest),
@@ -60,6 +63,7 @@ fn help(topic: &[OsString]) -> Exit {
     match topic.first().map(|topic| topic.to_string_lossy()).as_deref() {
         Some("cli") => cli::run(&["--help".into()]),
         Some("bench") => bench::run(&["--help".into()]),
+        Some("recover") => recover::run(&["--help".into()]),
         _ => {
             // Whoever closes standard output early has read enough.
             let _ = arguments::winter().print_help();

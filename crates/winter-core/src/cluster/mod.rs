@@ -9,6 +9,7 @@ pub mod entry;
 pub mod founding;
 pub mod meta;
 pub mod placement;
+pub mod recovery;
 pub mod replica;
 pub mod snapshot;
 mod stored;

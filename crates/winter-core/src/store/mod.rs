@@ -26,6 +26,6 @@ pub mod slice;
 pub mod table;
 
 pub use hash::{HashedKey, Seed, partition_of, table_hash};
-pub use partition::{Cost, Partition};
+pub use partition::{Cost, Partition, first_version};
 pub use slice::Slice;
 pub use table::{Table, TableId, Usage};

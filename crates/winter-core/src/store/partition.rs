@@ -33,6 +33,16 @@ const SCAN_BYTES_MAX: usize = 1 << 20;
 /// A page to be swept: when, of the slice in which slot, and which.
 type Due = Reverse<(Timestamp, u32, PageNumber)>;
 
+/// Where the versions of a partition begin that begins at `at`: its milliseconds
+/// since 1970, shifted so far that a partition would have to take two million
+/// writes a second to outrun the clock. What begins anew hence never repeats a
+/// version, however soon, and fencing tokens that were given out stay smaller than
+/// new ones; all fit a double's 53 bits until 2109.
+#[must_use]
+pub const fn first_version(at: Timestamp) -> Version {
+    at.as_millis() << 11
+}
+
 /// The slice of every table that has entries in this partition.
 #[derive(Debug)]
 pub struct Partition {

@@ -7,6 +7,7 @@ mod kit;
 mod meta;
 mod packed;
 mod placement;
+mod recovery;
 mod replica;
 mod sent;
 mod snapshot;

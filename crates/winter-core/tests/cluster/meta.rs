@@ -91,6 +91,12 @@ fn a_command() -> impl Strategy<Value = MetaCommand> {
             .prop_map(|(group, add, remove)| MetaCommand::PlanMove { group, swap: Swap { add, remove } }),
         4 => (a_group(), 1u64..9).prop_map(|(group, number)| MetaCommand::FinishMove { group, number }),
         2 => (a_group(), 1u64..9).prop_map(|(group, number)| MetaCommand::AbandonMove { group, number }),
+        1 => (77u128..81, a_node(), a_node(), any::<bool>()).prop_map(|(id, lost, heir, begins_anew)| {
+            let groups = (0..4).map(group).chain([GroupId::Meta]);
+            let heirs = groups.map(|id| (id, heir)).collect();
+            let lost = [lost].into();
+            MetaCommand::Recover { cluster: ClusterId(id), lost, heirs, begins_anew }
+        }),
     ]
 }
 

@@ -14,10 +14,9 @@ use winter_core::cluster::meta::{FORMAT, MetaCommand, MetaReply, Profile};
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, placement};
 
 use super::Inner;
-use super::groups::Carrier;
 use super::machines::MetaMachine;
 use super::wire::{self, Probe, ProbeAnswer};
-use crate::consensus::{Group, Start};
+use crate::consensus::Group;
 use crate::net::link;
 use crate::peers::{ProbeError, Reason};
 
@@ -225,17 +224,8 @@ impl Inner {
     }
 
     async fn start_meta(self: &Arc<Self>) -> Option<Group<MetaMachine>> {
-        let clock = self.node.clock;
-        let start = Start {
-            options: self.group_options(),
-            me: self.me,
-            group: GroupId::Meta,
-            machine: MetaMachine::new(self.revision.clone()),
-            transport: Arc::new(Carrier(self.peers().clone())),
-            stamp: Box::new(move || clock.now()),
-            counters: Arc::clone(&self.groups),
-        };
-        match Group::start(start).await {
+        let machine = MetaMachine::new(self.revision.clone());
+        match Group::start(self.start_of(GroupId::Meta, machine)).await {
             Ok(group) => {
                 self.hosted.put_meta(group.clone());
                 Some(group)
@@ -328,6 +318,7 @@ impl Inner {
                     if self.hosted.meta().is_none() {
                         tracing::info!(%cluster, %through, "the cluster lets this node in");
                         *self.let_in_at.lock() = Some(Instant::now());
+                        self.life.lock().expects = Some(cluster);
                         self.belong(cluster, members.into_iter());
                         self.start_meta().await;
                     }

@@ -54,6 +54,11 @@ impl Handler for Desk {
             let answer = match wire::decode::<Probe>(&body) {
                 Some(Probe::Founding(profile, message)) => inner.stands(profile, &message),
                 Some(Probe::Join(node, profile)) => Some(inner.let_in(node, profile).await),
+                Some(Probe::Survey) => Some(ProbeAnswer::Holds(inner.holdings())),
+                Some(Probe::Recover(from, command)) => {
+                    let followed = inner.follow(from, command).await;
+                    Some(followed.map_or_else(ProbeAnswer::NotNow, |()| ProbeAnswer::Recovered))
+                }
                 None => None,
             };
             answer.map_or(Answer::Declined, |answer| Answer::Done(wire::encode(&answer)))

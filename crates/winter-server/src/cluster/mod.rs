@@ -15,6 +15,7 @@ mod handler;
 mod leader;
 mod life;
 mod machines;
+mod recover;
 mod report;
 mod router;
 #[cfg(feature = "sim")]
@@ -36,21 +37,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use winter_core::cluster::founding::{Founding, Output, Settings};
 use winter_core::cluster::meta::{FORMAT, Profile};
-use winter_core::cluster::{Address, Attributes, ClusterId, NodeId};
+use winter_core::cluster::{Address, Attributes, ClusterId, GroupId, NodeId, PartitionId};
 use winter_core::reply::Reply;
 use winter_core::store::Seed;
 
 use crate::config::ClusterConfig;
-use crate::consensus::{self, Group, ReadPolicy};
+use crate::consensus::{self, Group, Machine, ReadPolicy};
 use crate::net::link::{self, Bound};
 use crate::node::Node;
 use crate::peers::{self, Entropy, Identity, Peers};
 use crate::stats::Counter;
 pub use commands::Whole;
 pub use figures::Figures;
-use groups::{Hosted, Map, SharedMap};
+use groups::{Carrier, Hosted, Map, SharedMap};
 use leader::Leader;
 use machines::{DataMachine, Host};
+pub use recover::RecoverError;
 pub use router::Keys;
 use router::Leaders;
 #[cfg(feature = "sim")]
@@ -119,8 +121,12 @@ pub(crate) struct Inner {
     life: Mutex<life::Progress>,
     /// Bytes of logs as the node's memory has them.
     log_bytes: AtomicUsize,
-    /// Where groups run.
+    /// Where everything but the partitions' groups runs.
+    control: Handle,
+    /// Where those run.
     runtimes: Vec<Handle>,
+    /// Where identities come from.
+    entropy: Arc<dyn Entropy>,
     counters: Counters,
     /// What the groups on this node count.
     groups: Arc<consensus::Counters>,
@@ -139,6 +145,25 @@ impl Inner {
 
     fn group_options(&self) -> consensus::Options {
         groups::options(self.node.memory.limit(), self.config.partitions, self.command_timeout)
+    }
+
+    /// What this node starts its replica of a group with.
+    fn start_of<M: Machine>(&self, group: GroupId, machine: M) -> consensus::Start<M> {
+        let clock = self.node.clock;
+        consensus::Start {
+            options: self.group_options(),
+            me: self.me,
+            group,
+            machine,
+            transport: Arc::new(Carrier(self.peers().clone())),
+            stamp: Box::new(move || clock.now()),
+            counters: Arc::clone(&self.groups),
+        }
+    }
+
+    /// Where a partition's group runs.
+    fn runtime_of(&self, partition: PartitionId) -> &Handle {
+        &self.runtimes[usize::from(partition.0) % self.runtimes.len()]
     }
 
     fn leader(&self, group: Group<DataMachine>) -> Leader {
@@ -234,7 +259,9 @@ impl Cluster {
             revision: watch::Sender::new(0),
             life: Mutex::default(),
             log_bytes: AtomicUsize::new(0),
+            control: control.clone(),
             runtimes,
+            entropy: Arc::clone(&entropy),
             counters: Counters::default(),
             groups: Arc::default(),
             restart,

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use winter_core::cluster::entry::TableRef;
 use winter_core::cluster::meta::{MetaCommand, MetaReply, MetaTable, Profile};
-use winter_core::cluster::{Address, ClusterId, NodeId};
+use winter_core::cluster::recovery::Holding;
+use winter_core::cluster::{Address, ClusterId, GroupId, NodeId};
 use winter_core::command::{KeyCommand, KeyOp, TableOptions, Write};
 use winter_core::fault::{Fault, Kind};
 use winter_core::reply::Reply;
@@ -303,6 +304,10 @@ pub(crate) enum Probe {
     Founding(Profile, Bytes),
     /// Let me in.
     Join(NodeId, Profile),
+    /// Of a member: what do you hold?
+    Survey,
+    /// Of a member of this cluster: do your part of this recovery.
+    Recover(ClusterId, MetaCommand),
 }
 
 /// What a probe is answered.
@@ -316,6 +321,10 @@ pub(crate) enum ProbeAnswer {
     NotNow(String),
     /// You were a member and are held for dead. Come back as somebody else.
     Gone,
+    /// This of each group.
+    Holds(BTreeMap<GroupId, Holding>),
+    /// It is done.
+    Recovered,
 }
 
 /// What members ask each other about the cluster.

@@ -69,4 +69,4 @@ pub enum ChangeError {
 /// Why a group did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the group cannot start: {0}")]
-pub struct StartError(pub(super) String);
+pub struct StartError(pub(crate) String);

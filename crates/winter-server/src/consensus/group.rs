@@ -11,10 +11,10 @@ use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError,
 use openraft::raft::ClientWriteResult;
 use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::vote::RaftLeaderId as _;
-use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
+use openraft::{BasicNode, Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use winter_core::cluster::{GroupId, NodeId};
+use winter_core::cluster::{Address, GroupId, NodeId};
 
 use super::batcher::{Batcher, Flight, Pending, Proposer, Queue, Stamp};
 use super::counters::Counters;
@@ -94,11 +94,43 @@ impl<M: Machine> Group<M> {
     /// [`StartError`] when the options contradict each other.
     pub async fn start(start: Start<M>) -> Result<Self, StartError> {
         let Start { options, me, group, machine, transport, stamp, counters } = start;
-        let config = options.config(group)?;
-        let state = State::new(me, group, machine, Arc::clone(&counters));
+        let state = State::new(me, group, machine, counters);
         let log = Log::new(options.purge_above());
+        Self::run(options, state, log, transport, stamp).await
+    }
+
+    /// Stops this replica, and starts one in its place that goes on with all that
+    /// it has in its log, as the only voter of the group.
+    ///
+    /// Only after a majority was lost: what others had acknowledged, and this
+    /// replica did not have, is lost; and should they still be there, they must be
+    /// kept from speaking to anybody who goes on.
+    ///
+    /// # Errors
+    /// [`StartError`] when it does not stop, or the other one does not start.
+    pub async fn go_on_alone(
+        &self,
+        address: &Address,
+        transport: Arc<dyn Transport>,
+        stamp: Stamp,
+    ) -> Result<Self, StartError> {
+        self.shutdown().await;
+        let Inner { options, state, log, .. } = &*self.0;
+        log.crown(state.me, BasicNode::new(address));
+        Self::run(*options, Arc::clone(state), log.clone(), transport, stamp).await
+    }
+
+    async fn run(
+        options: Options,
+        state: Arc<State<M>>,
+        log: Log,
+        transport: Arc<dyn Transport>,
+        stamp: Stamp,
+    ) -> Result<Self, StartError> {
+        let (me, group, counters) = (state.me, state.group, Arc::clone(&state.counters));
+        let config = options.config(group)?;
         let network = Network::new(Arc::clone(&state), transport, options);
-        let applier = Applier(Arc::clone(&state));
+        let applier = Applier::new(Arc::clone(&state));
         let started = Raft::new(me, config, network, log.clone(), applier);
         let raft = Runtime::scope(seed(me, group), started)
             .await

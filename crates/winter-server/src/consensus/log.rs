@@ -3,7 +3,7 @@
 //! A node that starts has a new identity, so that no vote and no entry of a
 //! former life is missed: there is nothing to come back to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
-use openraft::{EntryPayload, LogState};
+use openraft::vote::RaftLeaderId as _;
+use openraft::{BasicNode, EntryPayload, LogState};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use winter_core::cluster::NodeId;
 
 use super::options::APPEND_BYTES_MAX;
-use super::types::{Entry, LogId, Types, Vote};
+use super::types::{Entry, LogId, Membership, Types, Vote};
 
 /// What an entry takes beside its bytes, about.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 16;
@@ -79,6 +81,30 @@ impl Log {
             last = Some(entry.index());
         }
         last
+    }
+
+    /// The term of the last entry.
+    pub(super) fn last_term(&self) -> u64 {
+        self.0.kept.lock().last().map_or(0, |last| last.leader_id.term())
+    }
+
+    /// Has the log go on as that of a leader of a later term, who is the only
+    /// voter: then all of it is committed.
+    pub(super) fn crown(&self, me: NodeId, place: BasicNode) {
+        self.change(|kept| {
+            let last = kept.last();
+            let voted = kept.vote.map_or(0, |vote| vote.leader_id().term());
+            let term = voted.max(last.map_or(0, |last| last.leader_id.term())) + 1;
+            let vote = Vote::new_committed(term, me);
+            let index = last.map_or(0, |last| last.index + 1);
+            let log_id = LogId::new(vote.leader_id().to_committed(), index);
+            let alone = Membership::new(vec![[me].into()], BTreeMap::from([(me, place)]))
+                .expect("the one voter has a place");
+            let entry = Entry::new(log_id, EntryPayload::Membership(alone));
+            self.0.bytes.fetch_add(bytes_of(&entry), Ordering::Relaxed);
+            kept.entries.push_back(entry);
+            kept.vote = Some(vote);
+        });
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> T {
@@ -231,12 +257,10 @@ impl RaftLogStorage<Types> for Log {
 mod tests {
     use bytes::Bytes;
     use openraft::storage::RaftLogStorageExt;
-    use openraft::vote::RaftLeaderId as _;
 
     use super::*;
     use crate::consensus::types::Command;
     use openraft::type_config::alias::LeaderIdOf;
-    use winter_core::cluster::NodeId;
 
     fn entry(index: u64, bytes: usize) -> Entry {
         let leader = LeaderIdOf::<Types>::new(1, NodeId(1)).to_committed();

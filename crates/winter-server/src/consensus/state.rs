@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use winter_core::cluster::{GroupId, NodeId};
 
@@ -39,6 +39,8 @@ pub(super) struct State<M> {
 #[derive(Debug)]
 struct Now<M> {
     machine: M,
+    /// Which of the engines that this state had may still change it: the last.
+    engine: u64,
     applied: Option<LogId>,
     membership: StoredMembership,
 }
@@ -73,7 +75,8 @@ impl<M: Machine> State<M> {
         machine: M,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
-        let now = Now { machine, applied: None, membership: StoredMembership::default() };
+        let now =
+            Now { machine, engine: 0, applied: None, membership: StoredMembership::default() };
         Arc::new(Self { me, group, counters, now: Mutex::new(now), sending: Mutex::default() })
     }
 
@@ -111,8 +114,8 @@ impl<M: Machine> State<M> {
     }
 
     /// Applies an entry, and gives the replies of its operations if `are_wanted`.
-    fn apply(&self, entry: &Entry, are_wanted: bool) -> io::Result<Applied> {
-        let mut now = self.now.lock();
+    fn apply(&self, engine: u64, entry: &Entry, are_wanted: bool) -> io::Result<Applied> {
+        let mut now = self.now_of(engine)?;
         let mut applied = Applied::default();
         match &entry.payload {
             EntryPayload::Blank => {}
@@ -138,8 +141,18 @@ impl<M: Machine> State<M> {
         Ok(applied)
     }
 
-    fn install(&self, meta: &SnapshotMeta, target: M::Target) -> io::Result<()> {
-        let mut now = self.now.lock();
+    /// The state in the hands of an engine, unless another has taken it over.
+    fn now_of(&self, engine: u64) -> io::Result<MutexGuard<'_, Now<M>>> {
+        let now = self.now.lock();
+        if now.engine == engine {
+            Ok(now)
+        } else {
+            Err(io::Error::other("another engine has taken the state over"))
+        }
+    }
+
+    fn install(&self, engine: u64, meta: &SnapshotMeta, target: M::Target) -> io::Result<()> {
+        let mut now = self.now_of(engine)?;
         now.machine.install(target).map_err(io::Error::other)?;
         now.applied = meta.last_log_id;
         now.membership = meta.last_membership.clone();
@@ -165,7 +178,21 @@ impl<M> Now<M> {
 
 /// The state in openraft's hands.
 #[derive(Debug)]
-pub(super) struct Applier<M>(pub Arc<State<M>>);
+pub(super) struct Applier<M> {
+    state: Arc<State<M>>,
+    engine: u64,
+}
+
+impl<M: Machine> Applier<M> {
+    /// Gives the state to an engine, and takes it from the one that had it.
+    pub(super) fn new(state: Arc<State<M>>) -> Self {
+        let mut now = state.now.lock();
+        now.engine += 1;
+        let engine = now.engine;
+        drop(now);
+        Self { state, engine }
+    }
+}
 
 /// A snapshot that consists of where it would end.
 #[derive(Debug)]
@@ -185,7 +212,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
     type SnapshotBuilder = Cut<M>;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
-        let meta = self.0.now.lock().meta();
+        let meta = self.state.now.lock().meta();
         Ok((meta.last_log_id, meta.last_membership))
     }
 
@@ -195,7 +222,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
     {
         let (mut bytes, mut count) = (0, 0);
         while let Some((entry, responder)) = entries.try_next().await? {
-            let applied = self.0.apply(&entry, responder.is_some())?;
+            let applied = self.state.apply(self.engine, &entry, responder.is_some())?;
             if let Some(responder) = responder {
                 responder.send(applied);
             }
@@ -212,23 +239,25 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
     }
 
     async fn try_create_snapshot_builder(&mut self, _is_needed: bool) -> Option<Cut<M>> {
-        Some(Cut(Arc::clone(&self.0)))
+        Some(Cut(Arc::clone(&self.state)))
     }
 
     async fn get_snapshot_builder(&mut self) -> Cut<M> {
-        Cut(Arc::clone(&self.0))
+        Cut(Arc::clone(&self.state))
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, data: Data<M>) -> io::Result<()> {
         let target = match data {
             Data::Received(target) => target,
-            Data::Here(from) => from.copy(&self.0)?,
+            Data::Here(from) => from.copy(&self.state)?,
         };
-        self.0.install(meta, target)
+        self.state.install(self.engine, meta, target)
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<Data<M>>>> {
-        let meta = self.0.now.lock().meta();
-        Ok(meta.last_log_id.map(|_| Snapshot { meta, snapshot: Data::Here(Arc::clone(&self.0)) }))
+        let meta = self.state.now.lock().meta();
+        Ok(meta
+            .last_log_id
+            .map(|_| Snapshot { meta, snapshot: Data::Here(Arc::clone(&self.state)) }))
     }
 }

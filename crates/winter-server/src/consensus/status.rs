@@ -54,6 +54,8 @@ pub struct Status {
     pub lags: BTreeMap<NodeId, Option<u64>>,
     /// On the leader: since when no majority has answered.
     pub quorum_age: Option<Duration>,
+    /// The term of the last entry in the log.
+    pub last_term: u64,
     /// Entries in the log, with those that were dropped.
     pub entries: u64,
     /// Of these, applied.
@@ -87,6 +89,7 @@ impl Status {
                 .collect(),
             lags: lags(&now),
             quorum_age: now.last_quorum_acked.map(|at| at.elapsed()),
+            last_term: log.last_term(),
             entries: now.last_log_index.map_or(0, |last| last + 1),
             applied: now.last_applied.next_index(),
             purged: now.purged.next_index(),

@@ -57,7 +57,7 @@ struct Builder;
 impl StoreBuilder<Types, Log, Applier<Nothing>> for Builder {
     async fn build(&self) -> Result<((), Log, Applier<Nothing>), StorageError<Types>> {
         let state = State::new(NodeId(0), GroupId::Meta, Nothing, Arc::default());
-        Ok(((), Log::new(usize::MAX), Applier(Arc::clone(&state))))
+        Ok(((), Log::new(usize::MAX), Applier::new(state)))
     }
 }
 

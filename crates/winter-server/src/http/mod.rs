@@ -15,6 +15,7 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
+use winter_core::cluster::recovery::NoPlan;
 
 use crate::metrics::Metrics;
 use crate::net::Listener;
@@ -26,12 +27,14 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every page, and what it is for.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("/", "this page"),
     ("/livez", "200 while the process runs"),
     ("/readyz", "200 while the node takes commands; 503 and why while it does not"),
     ("/metrics", "for Prometheus"),
+    (RECOVER, "what `winter recover` would do after a majority was lost"),
 ];
+const RECOVER: &str = "/recover";
 
 type Page = Response<Full<Bytes>>;
 
@@ -52,14 +55,14 @@ impl Site {
 
     async fn page(&self, method: &Method, path: &str) -> Page {
         self.shared.node.stats.events.http_requests.bump();
+        if let Some(plan) = path.strip_prefix("/recover/") {
+            return self.recover(method, plan).await;
+        }
         if !PAGES.iter().any(|(known, _)| *known == path) {
             return page(StatusCode::NOT_FOUND, PLAIN, format!("no such page\n\n{}", pages()));
         }
         if method != Method::GET && method != Method::HEAD {
-            let text = "only GET and HEAD are answered here\n";
-            let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, text);
-            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refusal;
+            return not_allowed("GET, HEAD");
         }
         match path {
             "/" => {
@@ -73,12 +76,51 @@ impl Site {
                     page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("not ready: {why}\n"))
                 }
             },
+            RECOVER => self.recovery().await,
             _ => match self.scrapes.text().await {
                 Some(text) => page(StatusCode::OK, METRICS, text),
                 None => fault(),
             },
         }
     }
+}
+
+impl Site {
+    /// What a recovery would do, and the plan's name.
+    async fn recovery(&self) -> Page {
+        let Some(cluster) = self.shared.cluster() else { return no_cluster() };
+        match cluster.plan_recovery().await {
+            Ok((token, lines)) => {
+                page(StatusCode::OK, PLAIN, format!("{}\nplan {token}\n", lines.join("\n")))
+            }
+            Err(why @ NoPlan::Whole) => page(StatusCode::OK, PLAIN, format!("{why}\n")),
+            Err(why) => page(StatusCode::CONFLICT, PLAIN, format!("{why}\n")),
+        }
+    }
+
+    /// Recovers as a plan says that was shown.
+    async fn recover(&self, method: &Method, plan: &str) -> Page {
+        if method != Method::POST {
+            return not_allowed("POST");
+        }
+        let Some(cluster) = self.shared.cluster() else { return no_cluster() };
+        match cluster.recover(plan).await {
+            Ok(lines) => page(StatusCode::OK, PLAIN, format!("{}\n", lines.join("\n"))),
+            Err(why) => page(StatusCode::CONFLICT, PLAIN, format!("{why}\n")),
+        }
+    }
+}
+
+fn no_cluster() -> Page {
+    page(StatusCode::CONFLICT, PLAIN, "this node stands alone: it has no cluster to recover\n")
+}
+
+/// The page for a method that is not that of the path.
+fn not_allowed(methods: &'static str) -> Page {
+    let text = format!("only {methods} is answered here\n");
+    let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, text);
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    refusal
 }
 
 /// Serves until `stop` is cancelled, then answers what was asked before.

@@ -14,7 +14,7 @@ pub mod shards;
 pub mod survey;
 pub mod table;
 
-use winter_core::store::Seed;
+use winter_core::store::{Seed, first_version};
 use winter_core::supervise::Intensity;
 
 use crate::clock::Clock;
@@ -63,7 +63,7 @@ impl Node {
         Self {
             memory: Memory::new(config.memory_bytes_max),
             catalog: Catalog::new(config.threads),
-            shards: Shards::new(seed, first_version(&clock)),
+            shards: Shards::new(seed, first_version(clock.started_at())),
             stats: Stats::new(config.threads),
             clock,
             config,
@@ -72,13 +72,4 @@ impl Node {
             dropped: Dropped::default(),
         }
     }
-}
-
-/// Versions start at the milliseconds since 1970, shifted so far that a partition
-/// would have to take two million writes a second to outrun the clock. A
-/// restarted node hence never repeats a version, however soon it is back, and
-/// fencing tokens that it gave out stay smaller than new ones; all fit a
-/// double's 53 bits until 2109.
-fn first_version(clock: &Clock) -> u64 {
-    clock.started_at().as_millis() << 11
 }

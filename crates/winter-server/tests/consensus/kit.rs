@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use winter_core::cluster::{Address, GroupId, NodeId};
 use winter_core::time::Timestamp;
 use winter_server::consensus::{
-    Counters, Group, Machine as _, Options, ProposeError, ReadPolicy, Start, Status,
+    Counters, Group, Machine as _, Options, ProposeError, ReadPolicy, Stamp, Start, Status,
 };
 
 use crate::ledger::{Freezes, Ledger, Line};
@@ -53,21 +53,36 @@ impl Cluster {
     pub(crate) async fn add_node(&mut self) -> NodeId {
         let node = NodeId(self.next);
         self.next += 1;
-        let end = End { network: Arc::clone(&self.network), me: node };
-        let started = self.started;
-        let stamp =
-            move || Timestamp::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap());
         let group = Group::start(Start {
             options: self.options,
             me: node,
             group: GroupId::Meta,
             machine: Ledger::default(),
-            transport: Arc::new(end),
-            stamp: Box::new(stamp),
+            transport: self.end(node),
+            stamp: self.stamp(),
             counters: Arc::clone(&self.counters),
         });
         self.network.add(node, group.await.unwrap());
         node
+    }
+
+    fn end(&self, node: NodeId) -> Arc<End> {
+        Arc::new(End { network: Arc::clone(&self.network), me: node })
+    }
+
+    fn stamp(&self) -> Stamp {
+        let started = self.started;
+        Box::new(move || {
+            Timestamp::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap())
+        })
+    }
+
+    /// Lets a node go on without the others.
+    pub(crate) async fn leave_alone(&self, node: NodeId) {
+        let former = self.group(node);
+        let alone = former.go_on_alone(&address(node), self.end(node), self.stamp()).await;
+        self.network.remove(node);
+        self.network.add(node, alone.unwrap());
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeId> {

@@ -240,3 +240,41 @@ fn a_group_runs_where_it_was_started_and_is_used_from_elsewhere() {
     end.send(()).unwrap();
     home.join().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_left_goes_on_alone_with_all_of_its_log_and_others_may_join_it() {
+    let mut cluster = Cluster::of(3).await;
+    for n in 0..5 {
+        cluster.write(format!("{n}")).await;
+    }
+    cluster.settle().await;
+    let leader = cluster.leader().await;
+    let followers = cluster.others(&[leader]);
+    // It has what nobody has committed: that is not lost, for it may have been acknowledged.
+    cluster.part(&[leader]);
+    let unsure = cluster.group(leader).submit("unsure".into()).unwrap();
+    until("it is in the log", || cluster.status(leader).entries > cluster.status(leader).applied)
+        .await;
+    for lost in followers {
+        cluster.kill(lost).await;
+    }
+    cluster.heal();
+    assert_eq!(
+        cluster.group(leader).read_barrier(ReadPolicy::Quorum).await,
+        Err(ReadError::Unavailable)
+    );
+    let before = cluster.status(leader);
+    cluster.leave_alone(leader).await;
+    assert_eq!(unsure.await.err(), Some(ProposeError::Unknown));
+    cluster.write("alone").await;
+    let after = cluster.status(leader);
+    assert!(after.term > before.term, "{after:?}");
+    assert_eq!(after.voters, set(&[leader]));
+    let lines: Vec<_> = cluster.lines(leader).iter().map(|line| line.to_vec()).collect();
+    assert_eq!(lines, [&b"0"[..], b"1", b"2", b"3", b"4", b"unsure", b"alone"]);
+    for _ in 0..2 {
+        admit(&mut cluster).await;
+    }
+    cluster.write("together").await;
+    assert_eq!(cluster.settle().await.lines.len(), 8);
+}

@@ -24,9 +24,7 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
     let words: Vec<OsString> =
         matches.get_many("command").map(|words| words.cloned().collect()).unwrap_or_default();
     let (host, port) = arguments::host_and_port(&matches, &environment());
-    let address =
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let outcome = Node::connect(address).and_then(|node| {
+    let outcome = Node::connect(arguments::at(&host, port)).and_then(|node| {
         if !words.is_empty() {
             node.one(&words)
         } else if io::stdin().is_terminal() && io::stdout().is_terminal() {

@@ -13,6 +13,7 @@ mod forming;
 mod keys;
 mod limits;
 mod load;
+mod recovery;
 mod strangers;
 mod tables;
 mod watch;

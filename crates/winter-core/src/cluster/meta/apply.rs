@@ -8,7 +8,7 @@ use super::{
     Refusal, Swap, TableState,
 };
 use crate::cluster::entry::TableRef;
-use crate::cluster::{GroupId, NodeId, PartitionId};
+use crate::cluster::{ClusterId, GroupId, NodeId, PartitionId};
 use crate::command::TableOptions;
 use crate::limits::TABLES_MAX;
 use crate::name::table_name;
@@ -83,6 +83,9 @@ impl Meta {
             MetaCommand::PlanMove { group, swap } => self.plan_move(group, swap),
             MetaCommand::FinishMove { group, number } => self.end_move(group, number, true),
             MetaCommand::AbandonMove { group, number } => self.end_move(group, number, false),
+            MetaCommand::Recover { cluster, ref lost, ref heirs, begins_anew } => {
+                self.recover(cluster, lost, heirs, begins_anew)
+            }
         }
     }
 
@@ -286,6 +289,42 @@ impl Meta {
         }
         group.change = None;
         swap.add.into_iter().chain(swap.remove).for_each(|node| self.forget(node));
+        Ok(MetaReply::Done)
+    }
+
+    fn recover(
+        &mut self,
+        cluster: ClusterId,
+        lost: &BTreeSet<NodeId>,
+        heirs: &BTreeMap<GroupId, NodeId>,
+        begins_anew: bool,
+    ) -> Outcome {
+        let clock = self.clock;
+        let is_left = |node: &NodeId| self.is_live(*node) && !lost.contains(node);
+        if !heirs.keys().eq(self.groups.keys()) || !heirs.values().all(is_left) {
+            return Err(Refusal::BadRecovery);
+        }
+        let founding = self.founding.as_mut().ok_or(Refusal::NotFounded)?;
+        if std::mem::replace(&mut founding.cluster, cluster) == cluster {
+            return Ok(MetaReply::Already);
+        }
+        for (node, member) in &mut self.members {
+            if lost.contains(node) && member.state != MemberState::Dead {
+                (member.state, member.since) = (MemberState::Dead, clock);
+            }
+        }
+        self.last_change += 1;
+        self.groups = heirs
+            .iter()
+            .map(|(&id, &heir)| (id, Group { voters: [heir].into(), change: None }))
+            .collect();
+        let dead: Vec<NodeId> = self.members.keys().copied().collect();
+        dead.into_iter().for_each(|node| self.forget(node));
+        if begins_anew {
+            // The only way back: a partition has to take them in once more.
+            let open = self.tables.values_mut().filter(|table| table.state == TableState::Open);
+            open.for_each(|table| (table.state, table.since) = (TableState::Opening, clock));
+        }
         Ok(MetaReply::Done)
     }
 }

@@ -88,6 +88,18 @@ pub enum MetaCommand {
         /// The change's number.
         number: u64,
     },
+    /// Go on after majorities were lost, as another cluster. See
+    /// [`recovery`](crate::cluster::recovery).
+    Recover {
+        /// The cluster's identity from here on.
+        cluster: ClusterId,
+        /// Members that are out of reach. They are dead.
+        lost: BTreeSet<NodeId>,
+        /// The one voter of each group from here on.
+        heirs: BTreeMap<GroupId, NodeId>,
+        /// Whether a partition begins anew, so that tables have to come to it.
+        begins_anew: bool,
+    },
 }
 
 /// What the meta group answers.
@@ -182,6 +194,9 @@ pub enum Refusal {
     /// The group's change has another number, or there is none.
     #[error("no change of this number is under way")]
     UnknownChange,
+    /// It does not give each group, and no other, to a member that is left.
+    #[error("the recovery is not of this cluster's groups and members")]
+    BadRecovery,
 }
 
 /// Why a command of the log cannot be read. The meta group stops on this node:

@@ -32,7 +32,7 @@ pub use snapshot::SnapshotFault;
 use super::entry::TableRef;
 use super::{Address, Attributes, ClusterId, GroupId, NodeId, PartitionId, stored};
 use crate::command::{TableOptions, Version};
-use crate::store::{Seed, TableId, partition_of};
+use crate::store::{Seed, TableId, first_version, partition_of};
 use crate::time::Timestamp;
 
 /// The newest format of logs and peers that this release speaks.
@@ -101,7 +101,8 @@ pub struct Member {
     pub since: Timestamp,
 }
 
-/// Where a table stands. It only ever goes down this list.
+/// Where a table stands. It only ever goes down this list, but that a recovery
+/// opens tables again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TableState {
     /// Partitions are taking it in; nobody was told that it is created.
@@ -244,11 +245,10 @@ impl Meta {
         self.format
     }
 
-    /// Where the versions of entries begin: the milliseconds of the founding,
-    /// shifted as far as those of a node that stands alone.
+    /// Where the versions of entries begin: those of the founding.
     #[must_use]
     pub fn first_version(&self) -> Option<Version> {
-        self.founding.map(|founding| founding.at.as_millis() << 11)
+        self.founding.map(|founding| first_version(founding.at))
     }
 
     /// The secret of every index of the cluster.

@@ -16,16 +16,16 @@ use tokio::time::{Instant, sleep};
 use winter_core::cluster::founding::Input;
 use winter_core::cluster::meta::{Change, MemberState, Meta, MetaCommand};
 use winter_core::cluster::replica::Replica;
-use winter_core::cluster::{Address, GroupId, NodeId, PartitionId};
+use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
 
 use crate::cluster::Inner;
-use crate::cluster::groups::{Carrier, Map};
+use crate::cluster::groups::Map;
 use crate::cluster::machines::DataMachine;
 use crate::cluster::wire::Pulse;
-use crate::consensus::{ChangeError, Group, Role, Start};
+use crate::consensus::{ChangeError, Group, Role};
 
 /// The time between two looks.
-const STEP: Duration = Duration::from_millis(100);
+pub(super) const STEP: Duration = Duration::from_millis(100);
 /// How long to wait for the meta group with what is proposed again anyway.
 const TELL_MAX: Duration = Duration::from_secs(1);
 /// A node that hears of no leader for so long asks whether it is held for dead.
@@ -45,8 +45,11 @@ pub(crate) struct Progress {
     leaderless_since: Option<Instant>,
     seen_revision: Option<u64>,
     tables: bool,
-    is_member: bool,
+    member_of: Option<ClusterId>,
     is_leaving: bool,
+    /// The cluster that this node is part of, until the meta group's state says so,
+    /// too: what that replays may be older than a recovery.
+    pub(super) expects: Option<ClusterId>,
     /// Whether this node was ready once.
     pub(super) is_settled: bool,
 }
@@ -56,6 +59,13 @@ impl Progress {
     pub(crate) fn heard(&mut self, from: NodeId, pulse: &Pulse) {
         self.heard.insert(from, Instant::now());
         self.led.extend(&pulse.leads);
+    }
+
+    /// Whether the meta group's state is to be followed, now that it is that of
+    /// this cluster.
+    fn is_to_be_followed(&mut self, cluster: Option<ClusterId>) -> bool {
+        self.expects = self.expects.filter(|expected| Some(*expected) != cluster);
+        self.expects.is_none()
     }
 
     /// How long nothing was heard of a member; `None` if nothing ever was.
@@ -92,7 +102,12 @@ impl Inner {
         if meta.status().role == Role::Stopped {
             return self.give_up("the meta group has stopped on this node");
         }
-        let revision = meta.machine(|machine| machine.meta().revision());
+        let (revision, cluster) = meta.machine(|machine| {
+            (machine.meta().revision(), machine.meta().founding().map(|founding| founding.cluster))
+        });
+        if !self.life.lock().is_to_be_followed(cluster) {
+            return;
+        }
         if self.life.lock().seen_revision != Some(revision) {
             let state = meta.machine(|machine| machine.meta().clone());
             self.take_in(&state).await;
@@ -171,14 +186,14 @@ impl Inner {
     }
 
     /// Tells the founding that this node is a member, and whether there are tables.
-    fn note_membership(&self, cluster: winter_core::cluster::ClusterId, meta: &Meta) {
+    fn note_membership(&self, cluster: ClusterId, meta: &Meta) {
         if !meta.is_live(self.me) {
             return;
         }
         let tables = meta.tables().next().is_some();
         let input = {
             let mut life = self.life.lock();
-            let input = if !life.is_member {
+            let input = if life.member_of != Some(cluster) {
                 tracing::info!(%cluster, "this node is a member");
                 Some(Input::Joined { cluster, tables })
             } else if life.tables != tables {
@@ -186,7 +201,7 @@ impl Inner {
             } else {
                 None
             };
-            (life.is_member, life.tables) = (true, tables);
+            (life.member_of, life.tables) = (Some(cluster), tables);
             input
         };
         if let Some(input) = input {
@@ -204,20 +219,10 @@ impl Inner {
         meta: &Meta,
     ) {
         let (Some(seed), Some(first_version)) = (meta.seed(), meta.first_version()) else { return };
-        let replica = Replica::new(seed, first_version);
-        let clock = self.node.clock;
-        let start = Start {
-            options: self.group_options(),
-            me: self.me,
-            group: GroupId::Data(partition),
-            machine: DataMachine::new(replica, Arc::clone(&self.host)),
-            transport: Arc::new(Carrier(self.peers().clone())),
-            stamp: Box::new(move || clock.now()),
-            counters: Arc::clone(&self.groups),
-        };
-        let runtime = &self.runtimes[usize::from(partition.0) % self.runtimes.len()];
+        let machine = DataMachine::new(Replica::new(seed, first_version), Arc::clone(&self.host));
+        let start = self.start_of(GroupId::Data(partition), machine);
         let (started, hosted) = oneshot::channel();
-        runtime.spawn(async move {
+        self.runtime_of(partition).spawn(async move {
             // Who asked is there until it is answered.
             let _ = started.send(Group::start(start).await);
         });
