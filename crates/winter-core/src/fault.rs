@@ -141,7 +141,19 @@ impl Fault {
         Self::new(Kind::Limit, format!("{what} is {got}, and the most is {most}"))
     }
 
+    /// A panic in a table's code, which was caught.
+    #[must_use]
+    pub fn caught(table: &str) -> Self {
+        Self::new(
+            Kind::Internal,
+            format!(
+                "a fault of ours in table {table} was caught; this command may have been done; see the log"
+            ),
+        )
+    }
+
     /// Bytes that cannot be read; the session ends.
+    #[must_use]
     pub fn protocol(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Protocol, sentence)
     }

@@ -9,13 +9,18 @@
 //! A table's drop leaves a mark in its slot. A copy of its creation that comes
 //! late, even after the slot has another table, then changes nothing.
 //!
-//! A panic in here leaves part of an entry applied: the replica differs from
-//! the others, and whoever catches it gives the replica up.
+//! A panic while a command runs is the command's: its table is checked, and the
+//! rest of the entry is applied. All replicas run the same commands on the same
+//! entries, so they panic alike. Should the table have lost entries by it, or
+//! should anything else panic, this replica differs from the others: the panic
+//! goes on, and whoever catches it gives the replica up.
 
 mod handover;
 mod names;
 
+use std::any::Any;
 use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -23,8 +28,10 @@ use smallvec::SmallVec;
 use self::names::Names;
 use super::entry::{EntryFault, LogEntry, NewTable, Operation, TableRef};
 use crate::command::{KeyOp, Version};
+use crate::fault::Fault;
 use crate::reply::Reply;
 use crate::store::index::Tag;
+use crate::store::partition::Mended;
 use crate::store::{HashedKey, Partition, Seed, Slice, Table, TableId};
 use crate::time::Timestamp;
 
@@ -41,6 +48,15 @@ pub trait Sink {
 
     /// The answer to an operation, by its number in the entry. Called in order.
     fn answer(&mut self, number: usize, reply: Reply<'_>);
+
+    /// A command on a key of a table is about to run: where tests inject faults.
+    fn begins(&mut self, _partition: &mut Partition, _table: &Table) {}
+
+    /// A command has panicked, at the entry's time, and its table is whole: the
+    /// reply to it.
+    fn panicked(&mut self, table: &Table, _at: Timestamp, _panic: &(dyn Any + Send)) -> Fault {
+        Fault::caught(&table.name)
+    }
 
     /// The table as this node's partitions share it: what it holds is counted
     /// over all of them. It must be what [`NewTable::make`] makes.
@@ -195,12 +211,34 @@ impl Replica {
             }
         }
         for Work { number, table, key, op } in group.drain(..) {
-            let reply = match find(&self.slots, table) {
-                Some(table) => self.partition.apply(self.clock, table, key, &op),
-                None => Reply::MissingTable,
+            let Some(table) = find(&self.slots, table) else {
+                sink.answer(number, Reply::MissingTable);
+                continue;
             };
-            sink.answer(number, reply);
+            let (partition, clock, hook) = (&mut self.partition, self.clock, &mut *sink);
+            let done = catch_unwind(AssertUnwindSafe(move || {
+                // What it answers with is the partition's.
+                let partition = partition;
+                hook.begins(partition, table);
+                partition.apply(clock, table, key, &op)
+            }));
+            match done {
+                Ok(reply) => sink.answer(number, reply),
+                Err(panic) => {
+                    if !is_whole(&mut self.partition, table) {
+                        resume_unwind(panic);
+                    }
+                    let fault = sink.panicked(table, clock, &*panic);
+                    sink.answer(number, fault.into());
+                }
+            }
         }
+    }
+
+    /// Checks a table after a panic outside the log: whether all of it is there.
+    #[must_use]
+    pub fn mend(&mut self, table: TableRef) -> bool {
+        find(&self.slots, table).is_none_or(|table| is_whole(&mut self.partition, table))
     }
 
     fn create(&mut self, new: &NewTable<'_>, sink: &mut impl Sink) -> Reply<'static> {
@@ -299,6 +337,12 @@ impl Replica {
     pub fn maintain(&mut self, pages_max: usize) -> bool {
         self.partition.maintain(self.clock, pages_max)
     }
+}
+
+/// Checks a table's slice after a panic, and mends it: whether nothing was lost.
+fn is_whole(partition: &mut Partition, table: &Table) -> bool {
+    let mended = catch_unwind(AssertUnwindSafe(|| partition.mend(table)));
+    matches!(mended, Ok(Mended::Sound | Mended::Rebuilt { lost: 0 }))
 }
 
 /// The table as the node's partitions share it.

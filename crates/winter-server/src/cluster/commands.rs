@@ -23,6 +23,9 @@ use crate::node::cursor;
 /// Bytes of keys after which a step of a scan asks no further partition.
 const SCAN_BYTES_MAX: usize = 1 << 20;
 
+/// What a partition counts of a table, if it has it.
+type Counted = Result<Option<u64>, Answer>;
+
 /// A reply, or a fault that is one.
 type Replied = Result<Reply<'static>, Fault>;
 
@@ -172,11 +175,10 @@ impl Inner {
     }
 
     async fn count(self: &Arc<Self>, name: &str, deadline: Instant) -> Replied {
-        let counts: Vec<Option<u64>> = self.of_all(&Ask::Count(name), deadline).await?;
-        Ok(counts
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .map_or(Reply::MissingTable, |counts| Reply::Integer(counts.into_iter().sum())))
+        let counts: Vec<Counted> = self.of_all(&Ask::Count(name), deadline).await?;
+        let counts: Vec<Option<u64>> = counts.into_iter().collect::<Result<_, _>>()?;
+        let sum = counts.into_iter().sum::<Option<u64>>();
+        Ok(sum.map_or(Reply::MissingTable, Reply::Integer))
     }
 
     /// Walks partition after partition in the order of hashes, which growth does
@@ -193,8 +195,9 @@ impl Inner {
         while number < partitions {
             let ask =
                 Ask::Scan { table: name, from: from.bits(), prefix: scan.prefix, count: left };
-            let scanned: Option<Scanned> = self.of_one(number, &ask, deadline).await?;
-            let Some(Scanned { next, looked_at, keys: found }) = scanned else {
+            let scanned: Result<Option<Scanned>, Answer> =
+                self.of_one(number, &ask, deadline).await?;
+            let Some(Scanned { next, looked_at, keys: found }) = scanned? else {
                 return Ok(Reply::MissingTable);
             };
             left = left.saturating_sub(looked_at);
@@ -222,21 +225,26 @@ impl Inner {
             allocated: sum.allocated + held.allocated,
             operations: sum.operations + held.operations,
             rejections: sum.rejections + held.rejections,
+            restarts: sum.restarts + held.restarts,
+            is_fenced: sum.is_fenced || held.is_fenced,
         });
         let options = TableOptions::from(new.options);
         let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+        let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
         let fields = [
             ("name", new.name),
             ("maxbytes", limit(options.bytes_max)),
             ("maxentries", limit(options.entries_max)),
             ("maxvalue", limit(options.value_bytes_max)),
             ("ttl", limit(options.ttl.map(Ttl::as_millis))),
-            ("once", (if options.once { "yes" } else { "no" }).to_owned()),
+            ("once", yes_no(options.once)),
             ("entries", held.entries.to_string()),
             ("bytes", held.bytes.to_string()),
             ("allocated_bytes", held.allocated.to_string()),
             ("operations", held.operations.to_string()),
             ("rejections", held.rejections.to_string()),
+            ("restarts", held.restarts.to_string()),
+            ("fenced", yes_no(held.is_fenced)),
         ];
         let fields = fields.map(|(field, value)| (field.to_owned(), value));
         Ok(Reply::Fields(fields.into()))

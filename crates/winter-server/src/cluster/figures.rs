@@ -12,6 +12,7 @@ use winter_core::store::{self, TableId};
 
 use super::{Cluster, Inner};
 use crate::consensus::{self, Role, Status};
+use crate::node::table::Tally;
 use crate::node::{Survey, Table};
 use crate::peers::Link;
 
@@ -95,19 +96,24 @@ impl Cluster {
     /// What the replicas on this node hold of each table.
     #[must_use]
     pub fn survey(&self) -> Survey {
-        let mut tables: BTreeMap<TableId, (Arc<Table>, Holdings)> = BTreeMap::new();
+        let mut tables: BTreeMap<TableId, (store::Table, Holdings, Tally)> = BTreeMap::new();
         if let Some(meta) = self.0.hosted.meta() {
             meta.machine(|machine| {
                 for known in machine.meta().tables() {
                     let (id, slot) = (known.table.id, known.table.slot);
                     let core = store::Table::new(id, slot, &known.name, known.options);
-                    tables.insert(id, (Arc::new(Table::new(core, 0)), Holdings::default()));
+                    tables.insert(id, (core, Holdings::default(), Tally::default()));
                 }
             });
         }
-        let slots = tables.values().map(|(table, _)| table.core.slot + 1).max().unwrap_or(0);
+        let slots = tables.values().map(|(table, ..)| table.slot + 1).max().unwrap_or(0);
         let mut reclaimed = Reclaimed::default();
         for (_, group) in self.0.hosted.all_data() {
+            for (id, tally) in group.machine(|machine| machine.supervision().tallies()) {
+                if let Some((_, _, sum)) = tables.get_mut(&id) {
+                    *sum += tally;
+                }
+            }
             let mut first = 0;
             loop {
                 group.machine(|machine| {
@@ -117,7 +123,7 @@ impl Cluster {
                             reclaimed += partition.reclaimed();
                         }
                         for ((_, id), held) in partition.holdings_from(first, SLOTS_AT_ONCE) {
-                            if let Some((_, sum)) = tables.get_mut(&id) {
+                            if let Some((_, sum, _)) = tables.get_mut(&id) {
                                 *sum += held;
                             }
                         }
@@ -129,7 +135,8 @@ impl Cluster {
                 }
             }
         }
-        let mut tables: Vec<_> = tables.into_values().collect();
+        let shown = |(core, held, tally)| (Arc::new(Table::counted(core, tally)), held);
+        let mut tables: Vec<_> = tables.into_values().map(shown).collect();
         tables.sort_by(|(one, _), (other, _)| one.core.name.cmp(&other.core.name));
         Survey { tables, gone: Default::default(), reclaimed }
     }

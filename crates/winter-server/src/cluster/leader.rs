@@ -63,19 +63,21 @@ impl Leader {
             Ask::Drop(table) => self.settle(&Operation::Drop(table)).await?,
             Ask::Count(table) => {
                 self.tick().await?;
-                self.of_table(table, Replica::count)
+                self.of_table(table, |replica, table| replica.count(reference(table)))
             }
             Ask::Holdings(table) => self.group.machine(|machine| {
                 wire::encode(&machine.with(|replica| {
                     let table = Arc::clone(replica.table_by_name(table)?);
                     let held = replica.partition().holdings(&table);
-                    let asked = machine.tally(table.id);
+                    let asked = machine.supervision().tally(table.id);
                     Some(Held {
                         entries: held.entries,
                         bytes: held.bytes,
                         allocated: held.allocated_bytes,
                         operations: asked.operations,
                         rejections: asked.rejections,
+                        restarts: asked.restarts,
+                        is_fenced: machine.supervision().is_fenced(table.id),
                     })
                 }))
             }),
@@ -84,7 +86,8 @@ impl Leader {
                 self.of_table(table, |replica, table| {
                     let mut keys = Vec::new();
                     let from = Tag::from_bits(from)?;
-                    let (next, looked_at) = replica.scan(table, from, prefix, count, &mut keys)?;
+                    let (next, looked_at) =
+                        replica.scan(reference(table), from, prefix, count, &mut keys)?;
                     Some(Scanned { next: next.map(Tag::bits), looked_at, keys })
                 })
             }
@@ -94,15 +97,15 @@ impl Leader {
     fn of_table<T: Serialize>(
         &self,
         name: &str,
-        work: impl FnOnce(&mut Replica, TableRef) -> Option<T>,
+        work: impl FnOnce(&mut Replica, &Arc<Table>) -> Option<T>,
     ) -> Bytes {
         let found = self.group.machine(|machine| {
             machine.with(|replica| {
-                let table = reference(replica.table_by_name(name)?);
-                work(replica, table)
+                let Some(table) = replica.table_by_name(name).cloned() else { return Ok(None) };
+                machine.supervise(replica, &table, |replica| work(replica, &table))
             })
         });
-        wire::encode(&found)
+        wire::encode(&found.map_err(Answer::from))
     }
 
     /// Commands on keys: reads at once if there are only reads; else everything
@@ -153,11 +156,21 @@ impl Leader {
         let Some(table) = replica.table_by_name(command.table).cloned() else {
             return Some(Begun::Ended(Outcome::Done(Answer::MissingTable)));
         };
-        machine.count(table.id, Tally { operations: 1, ..Tally::default() });
         let (op, reference) = (command.op(), reference(&table));
         let key = HashedKey::new(self.seed, command.key);
-        if !in_order && let Read::Answer(reply) = replica.read(now, reference, key, &op) {
-            return Some(Begun::Ended(Outcome::Done(Answer::of(&reply))));
+        let read = machine.supervise(replica, &table, |replica| {
+            if in_order {
+                return None;
+            }
+            match replica.read(now, reference, key, &op) {
+                Read::Answer(reply) => Some(Answer::of(&reply)),
+                Read::NeedsTick => None,
+            }
+        });
+        let operation = Tally { operations: 1, ..Tally::default() };
+        if let Some(answer) = read.unwrap_or_else(|fault| Some(fault.into())) {
+            machine.supervision().count(table.id, operation);
+            return Some(Begun::Ended(Outcome::Done(answer)));
         }
         if op.is_write()
             && let Err(fault) = self.admit(replica, &table, now, key, &op)
@@ -165,9 +178,10 @@ impl Leader {
             if fault.kind == Kind::Quota && !is_final {
                 return None;
             }
-            machine.count(table.id, Tally { rejections: 1, ..Tally::default() });
+            machine.supervision().count(table.id, Tally { rejections: 1, ..operation });
             return Some(Begun::Ended(Outcome::Done(fault.into())));
         }
+        machine.supervision().count(table.id, operation);
         let operation = Operation::Key { table: reference, key: command.key, op };
         Some(match self.group.submit(entry::encode(&operation).into()) {
             #[cfg(feature = "sim")]

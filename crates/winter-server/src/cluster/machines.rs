@@ -1,7 +1,8 @@
 //! The two state machines that groups replicate: the meta group's, and a
 //! partition's. What they mean stands in `winter-core`.
 
-use std::collections::BTreeMap;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,16 +13,17 @@ use winter_core::cluster::entry::{self, NewTable};
 use winter_core::cluster::meta::{self, Meta, MetaReply};
 use winter_core::cluster::replica::{Replica, Sink};
 use winter_core::cluster::snapshot::{Frozen, Receiving};
+use winter_core::fault::Fault;
 use winter_core::reply::Reply;
-use winter_core::store::{self, Slice, TableId};
+use winter_core::store::{self, Partition, Slice};
 use winter_core::time::Timestamp;
 
 use super::life::give_up;
+use super::supervision::Supervision;
 use super::tables::Tables;
 use super::wire::Answer;
 use crate::consensus::{Machine, Replies, Source, Target, Unreadable};
-use crate::node::Node;
-use crate::node::table::Tally;
+use crate::node::{Node, faults};
 
 /// Bytes of the meta group's state that may be received.
 const META_BYTES_MAX: usize = 256 << 20;
@@ -129,8 +131,7 @@ pub(crate) struct DataMachine {
     shared: Arc<Host>,
     /// The partition's bytes as the node's memory has them.
     counted: AtomicUsize,
-    /// What was asked of its tables here.
-    tallies: Mutex<BTreeMap<TableId, Tally>>,
+    supervision: Supervision,
 }
 
 /// What a node's partitions share.
@@ -149,7 +150,7 @@ impl DataMachine {
             replica: Mutex::new(replica),
             shared,
             counted: AtomicUsize::new(0),
-            tallies: Mutex::default(),
+            supervision: Supervision::default(),
         };
         machine.settle(&machine.replica.lock());
         machine
@@ -163,14 +164,36 @@ impl DataMachine {
         done
     }
 
-    /// What was asked of a table here since this node has the replica.
-    pub(crate) fn tally(&self, table: TableId) -> Tally {
-        self.tallies.lock().get(&table).copied().unwrap_or_default()
+    /// Supervision of the tables here.
+    pub(crate) const fn supervision(&self) -> &Supervision {
+        &self.supervision
     }
 
-    /// Counts what was asked of a table.
-    pub(crate) fn count(&self, table: TableId, asked: Tally) {
-        *self.tallies.lock().entry(table).or_default() += asked;
+    /// Works on a table of the replica outside the log, unless it is fenced. A
+    /// panic is the table's.
+    ///
+    /// # Errors
+    /// `internal` when the table is fenced, or the work panicked.
+    pub(crate) fn supervise<T>(
+        &self,
+        replica: &mut Replica,
+        table: &store::Table,
+        work: impl FnOnce(&mut Replica) -> T,
+    ) -> Result<T, Fault> {
+        if self.supervision.is_fenced(table.id) {
+            return Err(faults::fenced());
+        }
+        let work = || {
+            faults::point_of("apply", table, || {});
+            work(replica)
+        };
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            let fault = self.supervision.caught(table, self.shared.node.clock.now(), &*panic);
+            if !replica.mend(NewTable::of(table).table) {
+                give_up("a table has lost entries on this node alone");
+            }
+            fault
+        })
     }
 
     /// Counts what work has changed since it was last counted.
@@ -190,7 +213,7 @@ impl Drop for DataMachine {
 /// Where what an entry brings about goes on this node.
 struct Effects<'a> {
     shared: &'a Host,
-    tallies: &'a Mutex<BTreeMap<TableId, Tally>>,
+    supervision: &'a Supervision,
     replies: &'a mut Replies<Answer>,
 }
 
@@ -209,12 +232,20 @@ impl Sink for Effects<'_> {
         }
     }
 
+    fn begins(&mut self, partition: &mut Partition, table: &store::Table) {
+        faults::point_of("apply", table, || faults::spoil(partition, table));
+    }
+
+    fn panicked(&mut self, table: &store::Table, at: Timestamp, panic: &(dyn Any + Send)) -> Fault {
+        self.supervision.caught(table, at, panic)
+    }
+
     fn table(&mut self, new: &NewTable<'_>) -> Arc<store::Table> {
         self.shared.tables.take_in(new)
     }
 
     fn free(&mut self, slice: Box<Slice>) {
-        self.tallies.lock().remove(&slice.table());
+        self.supervision.forget(slice.table());
         super::tables::free(slice);
     }
 }
@@ -242,7 +273,7 @@ impl Machine for DataMachine {
 
     fn apply(&mut self, index: u64, entry: &[u8], replies: &mut Replies<Answer>) {
         let replica = self.replica.get_mut();
-        let mut effects = Effects { shared: &self.shared, tallies: &self.tallies, replies };
+        let mut effects = Effects { shared: &self.shared, supervision: &self.supervision, replies };
         if let Err(fault) = replica.apply(entry, &mut effects) {
             give_up(&format!("entry {index} of a partition's log cannot be read ({fault})"));
         }
@@ -263,7 +294,7 @@ impl Machine for DataMachine {
         let mut replies = Replies::new(false);
         let installed = replica.install(
             target,
-            &mut Effects { shared: &shared, tallies: &self.tallies, replies: &mut replies },
+            &mut Effects { shared: &shared, supervision: &self.supervision, replies: &mut replies },
         );
         installed.map_err(|_| Unreadable("not a partition's state"))?;
         self.settle(&self.replica.lock());

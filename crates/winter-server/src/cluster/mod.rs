@@ -20,6 +20,7 @@ mod report;
 mod router;
 #[cfg(feature = "sim")]
 mod simulated;
+mod supervision;
 mod tables;
 mod usage;
 mod wire;

@@ -213,11 +213,11 @@ pub(crate) enum Ask<'a> {
     Create(NewTable),
     /// Let go of a table: for [`Settled`].
     Drop(TableRef),
-    /// Entries of a table that have not expired: for `Option<u64>`.
+    /// Entries of a table that have not expired: for `Result<Option<u64>, Answer>`.
     Count(&'a str),
     /// What a table holds: for `Option<Held>`.
     Holdings(&'a str),
-    /// One step of a scan: for `Option<Scanned>`.
+    /// One step of a scan: for `Result<Option<Scanned>, Answer>`.
     Scan {
         /// The table.
         table: &'a str,
@@ -284,6 +284,10 @@ pub(crate) struct Held {
     pub operations: u64,
     /// Commands among them that a limit has refused.
     pub rejections: u64,
+    /// Panics in its code that were caught.
+    pub restarts: u64,
+    /// Whether it answers nothing until it is revived.
+    pub is_fenced: bool,
 }
 
 /// One step of a scan within a partition.

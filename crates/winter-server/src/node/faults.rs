@@ -9,8 +9,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use winter_core::fault::{Fault, Kind};
-use winter_core::store::Partition;
 use winter_core::store::partition::Mended;
+use winter_core::store::{self, Partition};
 use winter_core::supervise::Verdict;
 use winter_core::time::Timestamp;
 
@@ -54,20 +54,23 @@ impl Node {
         now: Timestamp,
         panic: &(dyn Any + Send),
     ) -> Fault {
-        let name = &*table.core.name;
-        let verdict = table.record_restart(now, self.intensity);
-        let reason = message(panic);
-        tracing::error!(table = name, reason, ?verdict, "a table's code panicked");
-        if verdict == Verdict::Fence {
-            tracing::error!(table = name, "the table keeps failing and is fenced");
-        }
-        Fault::new(
-            Kind::Internal,
-            format!(
-                "a fault of ours in table {name} was caught; this command may have been done; see the log"
-            ),
-        )
+        caught(&table.core.name, table.record_restart(now, self.intensity), panic)
     }
+}
+
+/// Logs a panic that was caught in a table's code: the fault to answer.
+pub(crate) fn caught(table: &str, verdict: Verdict, panic: &(dyn Any + Send)) -> Fault {
+    let reason = message(panic);
+    tracing::error!(table, reason, ?verdict, "a table's code panicked");
+    if verdict == Verdict::Fence {
+        tracing::error!(table, "the table keeps failing and is fenced");
+    }
+    Fault::caught(table)
+}
+
+/// The fault of a fenced table.
+pub(crate) fn fenced() -> Fault {
+    Fault::new(Kind::Internal, "the table keeps failing and is out of service; REVIVE or DROP it")
 }
 
 /// What a panic said.
@@ -89,8 +92,8 @@ pub(crate) fn point(_place: &str) {
 /// action `return` spoils the table before it panics.
 #[cfg(feature = "failpoints")]
 #[expect(clippy::panic, reason = "tests ask for it")]
-pub(super) fn point_of(place: &str, table: &Table, spoil: impl FnOnce()) {
-    let name = format!("{place}:{}", table.core.name);
+pub(crate) fn point_of(place: &str, table: &store::Table, spoil: impl FnOnce()) {
+    let name = format!("{place}:{}", table.name);
     if fail::eval(&name, |_| ()).is_some() {
         spoil();
         panic!("failpoint {name}");
@@ -98,13 +101,13 @@ pub(super) fn point_of(place: &str, table: &Table, spoil: impl FnOnce()) {
 }
 
 #[cfg(feature = "failpoints")]
-pub(super) fn spoil(partition: &mut Partition, table: &Table) {
-    partition.spoil(&table.core);
+pub(crate) fn spoil(partition: &mut Partition, table: &store::Table) {
+    partition.spoil(table);
 }
 
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub(super) fn point_of(_place: &str, _table: &Table, _spoil: impl FnOnce()) {}
+pub(crate) fn point_of(_place: &str, _table: &store::Table, _spoil: impl FnOnce()) {}
 
 #[cfg(not(feature = "failpoints"))]
-pub(super) const fn spoil(_partition: &mut Partition, _table: &Table) {}
+pub(crate) const fn spoil(_partition: &mut Partition, _table: &store::Table) {}

@@ -37,7 +37,9 @@ impl Node {
             if cfg!(feature = "failpoints")
                 && let Some(table) = table.as_ref().and_then(|table| table())
             {
-                faults::point_of("reclaim", &table, || faults::spoil(&mut partition, &table));
+                faults::point_of("reclaim", &table.core, || {
+                    faults::spoil(&mut partition, &table.core);
+                });
             }
         }));
         let fault_of = done.err().map(|panic| (panic, table.and_then(|table| table())));

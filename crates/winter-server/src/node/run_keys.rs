@@ -251,12 +251,12 @@ impl KeyRun<'_> {
             return Ok(self.answer(&Reply::MissingTable, output));
         }
         if table.is_fenced() {
-            return Err(Refusal::Fault(Table::fence_fault()));
+            return Err(Refusal::Fault(faults::fenced()));
         }
         let length_before = output.len();
         let partition = &mut *held.partition;
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            faults::point_of("apply", table, || faults::spoil(partition, table));
+            faults::point_of("apply", &table.core, || faults::spoil(partition, &table.core));
             self.apply(table, work, partition, reclaimed, output)
         }));
         applied.unwrap_or_else(|panic| {

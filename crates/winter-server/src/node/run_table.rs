@@ -11,6 +11,7 @@ use winter_core::store::partition::Holdings;
 use winter_core::store::{Partition, Slice};
 use winter_core::time::Ttl;
 
+use super::shards::Shard;
 use super::{Node, Table, cursor, faults};
 
 /// Bytes of keys after which a step asks no further partition.
@@ -31,13 +32,14 @@ impl Node {
                 return Reply::Word("ok");
             }
             TableCommand::Count(_) | TableCommand::Scan(..) if table.is_fenced() => {
-                return Table::fence_fault().into();
+                return faults::fenced().into();
             }
             _ => {}
         }
         let answered = self.guard(&table, || {
-            faults::point_of("table", &table, || {
-                self.shards.iter().for_each(|shard| faults::spoil(&mut shard.lock(), &table));
+            faults::point_of("table", &table.core, || {
+                let spoil = |shard: &Shard| faults::spoil(&mut shard.lock(), &table.core);
+                self.shards.iter().for_each(spoil);
             });
             self.answer(&table, command)
         });
@@ -85,7 +87,7 @@ impl Node {
 
     fn detach(&self, table: &Table, partition: &mut Partition) -> Option<Box<Slice>> {
         let detached = catch_unwind(AssertUnwindSafe(|| {
-            faults::point_of("drop", table, || faults::spoil(partition, table));
+            faults::point_of("drop", &table.core, || faults::spoil(partition, &table.core));
             partition.detach(&table.core)
         }));
         detached.unwrap_or_else(|panic| {
@@ -97,9 +99,8 @@ impl Node {
 
     fn count(&self, table: &Table) -> u64 {
         let now = self.clock.now();
-        let count_one = |shard: &super::shards::Shard| {
-            shard.with(&self.memory, |partition| partition.count(now, &table.core))
-        };
+        let count_one =
+            |shard: &Shard| shard.with(&self.memory, |partition| partition.count(now, &table.core));
         self.shards.iter().map(count_one).sum()
     }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use winter_core::fault::{Fault, Kind};
 use winter_core::store;
 use winter_core::supervise::{Intensity, RestartLog, Verdict};
 use winter_core::time::Timestamp;
@@ -68,6 +67,16 @@ impl Table {
         }
     }
 
+    /// A table of which somebody else has counted so much, to be shown.
+    #[must_use]
+    pub fn counted(core: store::Table, tally: Tally) -> Self {
+        let table = Self::new(core, 1);
+        table.operations[0].0.store(tally.operations, Ordering::Relaxed);
+        table.rejections_total.store(tally.rejections, Ordering::Relaxed);
+        table.restarts_total.store(tally.restarts, Ordering::Relaxed);
+        table
+    }
+
     /// Whether the table is gone. Asked again under a partition's lock, so that
     /// a late write cannot bring a slice back.
     #[inline]
@@ -85,15 +94,6 @@ impl Table {
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         self.fenced.load(Ordering::Relaxed)
-    }
-
-    /// The fault of a fenced table.
-    #[must_use]
-    pub fn fence_fault() -> Fault {
-        Fault::new(
-            Kind::Internal,
-            "the table keeps failing and is out of service; REVIVE or DROP it",
-        )
     }
 
     /// Takes the table back into service.

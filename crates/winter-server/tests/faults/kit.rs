@@ -1,15 +1,20 @@
 //! A server in this process, with failpoints to set and a log to read.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use fail::FailScenario;
 use winter_core::store::Seed;
-use winter_server::config::Config;
+use winter_server::config::{self, ClusterConfig, Config};
+use winter_server::consensus::ReadPolicy;
 use winter_server::metrics::Metrics;
 use winter_server::server::{Shared, Work};
 use winter_server::{Server, logging};
 use winter_testkit::{Wire, eventually};
+
+const PEER_PORT: u16 = 6062;
 
 /// All that was logged in this process.
 #[derive(Clone)]
@@ -45,9 +50,36 @@ pub(crate) struct Faulty {
 impl Faulty {
     /// A server with so many threads.
     pub(crate) fn start(threads: usize) -> Self {
+        Self::with(Config { threads, ..Config::default() })
+    }
+
+    /// A server that is a cluster of one node, which has opened.
+    pub(crate) fn cluster() -> Self {
+        // An address that no other test has.
+        let bind: IpAddr = [127, 99, 0, 1].into();
+        let seeds = vec![config::Seed { host: bind.to_string(), port: PEER_PORT }];
+        let cluster = ClusterConfig {
+            seeds,
+            dns_service_name: None,
+            application_name: "faults".to_owned(),
+            size: Some(1),
+            replicas: 3,
+            partitions: 2,
+            peer_port: PEER_PORT,
+            reads: ReadPolicy::Lease,
+            command_timeout: Duration::from_secs(5),
+        };
+        let config = Config { bind, threads: 1, cluster: Some(cluster), ..Config::default() };
+        let faulty = Self::with(config);
+        let is_ready = || faulty.shared().unready().is_none().then_some(());
+        eventually("the cluster is open", is_ready);
+        faulty
+    }
+
+    fn with(config: Config) -> Self {
         let scenario = FailScenario::setup();
         let logged_before = LOG.0.lock().unwrap().len();
-        let config = Config { port: 0, http_port: None, threads, ..Config::default() };
+        let config = Config { port: 0, http_port: None, ..config };
         let server = Some(Server::start(config, Seed(1, 2)).unwrap());
         Self { server, logged_before, _scenario: scenario }
     }

@@ -8,5 +8,6 @@
 mod background;
 mod fence;
 mod kit;
+mod replicas;
 mod sessions;
 mod tables;

@@ -19,10 +19,8 @@ fn scripts<'f>(file: &'f str, call: &str) -> Vec<(&'f str, String)> {
             let (text, _) = rest.split_once(&end).expect("a script ends");
             let is_raw = opening.starts_with('r');
             let text = if is_raw { text.to_owned() } else { unescaped(text) };
-            // How often replicas were mended is each node's own affair, and only a
-            // node alone says that it is alone.
-            let is_of_one_node = |word| text.contains(word);
-            if !["restarts", "cluster support disabled"].into_iter().any(is_of_one_node) {
+            // Only a node alone says that it is alone.
+            if !text.contains("cluster support disabled") {
                 scripts.push((name, text));
             }
         }

@@ -168,6 +168,11 @@ impl Inner {
                 .give_up("the cluster holds this node for dead: it was out of reach for too long");
         }
         self.note_membership(cluster, meta);
+        for table in meta.tables().filter(|table| table.revivals > 0) {
+            for (_, held) in self.hosted.all_data() {
+                held.machine(|m| m.supervision().revive(table.table.id, table.revivals));
+            }
+        }
         for (&group, stands) in meta.groups() {
             let GroupId::Data(partition) = group else { continue };
             match (stands.names(self.me), self.hosted.data(partition)) {
