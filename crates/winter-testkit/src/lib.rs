@@ -10,14 +10,18 @@
 #![expect(clippy::panic, reason = "a kit for tests fails the test that uses it")]
 
 mod cluster;
+mod log;
 mod reply;
 mod script;
+mod seeds;
 mod server;
 mod wire;
 
 pub use cluster::{ClusterBuilder, TestCluster};
+pub use log::Log;
 pub use reply::{Reply, request};
 pub use script::{Dialect, Pace, blocks, play, play_block};
+pub use seeds::replay_seeds;
 pub use server::{Server, ServerBuilder};
 pub use wire::Wire;
 

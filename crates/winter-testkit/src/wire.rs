@@ -137,6 +137,17 @@ impl Wire {
         (0..count).map(|_| self.read_line()).collect()
     }
 
+    /// A field of `DESCRIBE`.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[track_caller]
+    pub fn describe(&mut self, table: &str, field: &str) -> String {
+        let lines = self.ask_lines(&format!("DESCRIBE {table}"));
+        let value = lines.iter().find_map(|line| line.strip_prefix(field)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {field} in {lines:?}")).to_owned()
+    }
+
     /// Reads one RESP reply.
     ///
     /// # Panics

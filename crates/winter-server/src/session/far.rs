@@ -2,16 +2,17 @@
 //! its cluster, and the session waits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::time::Instant;
 use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
 use winter_core::protocol::{Dialect, Parsed};
 use winter_core::reply::Reply;
 
 use super::Session;
+use super::observe::Observed;
 use crate::cluster::{Cluster, Keys, Whole};
 use crate::server::Shared;
-use crate::stats::{LatencyBucket, Outcome};
+use crate::stats::Outcome;
 
 /// Commands that a session has under way in the cluster at the most.
 const FAR_MAX: usize = 512;
@@ -68,7 +69,6 @@ impl Session {
         let Some(cluster) = self.shared.cluster().cloned() else { return };
         let dialect = self.state.dialect.unwrap_or(Dialect::Line);
         let shared = Arc::clone(&self.shared);
-        let stats = shared.node.stats.worker(self.worker);
         let began = Instant::now();
         let verbs = match asked {
             Asked::Keys(keys, verbs) => {
@@ -84,15 +84,10 @@ impl Session {
                 verb.into_iter().collect()
             }
         };
-        let elapsed = began.elapsed();
-        let bucket = LatencyBucket::of(elapsed);
-        verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
-        self.state.client.note(verbs.last().copied(), dialect, shared.node.clock.now());
-        if shared.node.config.slow_command.is_some_and(|slow| elapsed >= slow) {
-            shared.node.stats.events.slow_commands.bump_by(verbs.len() as u64);
-            let commands = verbs.len();
-            tracing::debug!(client = %self.state.client.address, commands, ?elapsed, "slow commands");
-        }
+        let (worker, client) = (self.worker, &*self.state.client);
+        let finished = Instant::now();
+        let observed = Observed { worker, client, dialect, verbs: &verbs };
+        observed.took(&shared.node, finished.duration_since(began), finished);
     }
 
     fn keep_reply(&mut self, reply: &Reply<'_>, verb: Option<Verb>, dialect: Dialect) {

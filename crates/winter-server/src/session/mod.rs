@@ -10,6 +10,7 @@ mod ended;
 mod far;
 pub mod info;
 mod introspect;
+mod observe;
 mod request_timer;
 mod server_commands;
 pub mod turn;

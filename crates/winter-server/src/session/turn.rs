@@ -13,10 +13,11 @@ use winter_core::time::Timestamp;
 
 use super::clients::Client;
 use super::far::{Asked, Far};
+use super::observe::Observed;
 use super::server_commands::ServerContext;
 use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache, faults};
 use crate::server::Shared;
-use crate::stats::{LatencyBucket, Outcome, WorkerStats};
+use crate::stats::{Outcome, WorkerStats};
 
 /// Replies wait in the output until it holds so many bytes; then they are sent.
 pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
@@ -414,15 +415,9 @@ impl Turn<'_> {
             return;
         }
         let finished = Instant::now();
-        let elapsed = finished.duration_since(pass.began);
-        let (stats, bucket) = (self.stats(), LatencyBucket::of(elapsed));
-        pass.verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
-        self.state.client.note(pass.verbs.last().copied(), dialect, self.node().clock.at(finished));
-        if self.node().config.slow_command.is_some_and(|slow| elapsed >= slow) {
-            self.node().stats.events.slow_commands.bump_by(pass.verbs.len() as u64);
-            let commands: Vec<_> = pass.verbs.iter().map(|verb| verb.spec().name).collect();
-            tracing::warn!(client = %self.state.client.address, ?commands, ?elapsed, "slow commands");
-        }
+        let (worker, client) = (self.worker, &*self.state.client);
+        let observed = Observed { worker, client, dialect, verbs: &pass.verbs };
+        observed.took(self.node(), finished.duration_since(pass.began), finished);
         pass.verbs.clear();
         pass.began = finished;
     }

@@ -2,7 +2,7 @@
 
 use winter_testkit::eventually;
 
-use crate::kit::{Faulty, describe, fault, fill, works};
+use crate::kit::{Faulty, fault, fill, works};
 
 #[test]
 fn a_panic_in_reclaiming_one_table_is_that_tables() {
@@ -14,12 +14,10 @@ fn a_panic_in_reclaiming_one_table_is_that_tables() {
         for k in 0..300 {
             wire.exchange(format!("PUTNEW bad k{k} v\nPUTNEW good k{k} v\n"), "ok\nok\n");
         }
-        eventually("the fault came", || {
-            (describe(&mut wire, "bad", "restarts") == "1").then_some(())
-        });
+        eventually("the fault came", || (wire.describe("bad", "restarts") == "1").then_some(()));
         faulty.store_is_down_to(64 << 10);
         assert_eq!(faulty.work("maintenance").restarts, 0, "round {n}");
-        assert_eq!(describe(&mut wire, "good", "restarts"), "0");
+        assert_eq!(wire.describe("good", "restarts"), "0");
         works(&mut wire, "bad");
         wire.exchange("DROP bad\nDROP good\n", "dropped\ndropped\n");
     }

@@ -2,7 +2,7 @@
 
 use winter_testkit::Wire;
 
-use crate::kit::{Faulty, describe, fault, fill, is_caught, is_whole, works};
+use crate::kit::{Faulty, fault, fill, is_caught, is_whole, works};
 
 const FENCED: &str =
     "error internal: the table keeps failing and is out of service; REVIVE or DROP it";
@@ -29,9 +29,9 @@ fn a_fenced_table_answers_internal_and_all_others_go_on() {
         assert_eq!(wire.ask(line), FENCED, "{line}");
     }
     assert_eq!(wire.ask("CREATE bad"), "already created");
-    assert_eq!(describe(&mut wire, "bad", "fenced"), "yes");
-    assert_eq!(describe(&mut wire, "bad", "restarts"), "6");
-    assert_eq!(describe(&mut wire, "good", "fenced"), "no");
+    assert_eq!(wire.describe("bad", "fenced"), "yes");
+    assert_eq!(wire.describe("bad", "restarts"), "6");
+    assert_eq!(wire.describe("good", "fenced"), "no");
     faulty.has_logged(&["the table keeps failing and is fenced", r#""table":"bad""#]);
     is_whole(&mut wire, "good", 100);
     works(&mut wire, "good");
@@ -69,5 +69,5 @@ fn a_fenced_table_can_be_dropped_and_made_again() {
     faulty.store_is_down_to(64 << 10);
     fill(&mut wire, "bad", 10);
     is_whole(&mut wire, "bad", 10);
-    assert_eq!(describe(&mut wire, "bad", "restarts"), "0");
+    assert_eq!(wire.describe("bad", "restarts"), "0");
 }

@@ -1,8 +1,7 @@
 //! A server in this process, with failpoints to set and a log to read.
 
-use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use fail::FailScenario;
@@ -12,27 +11,13 @@ use winter_server::consensus::ReadPolicy;
 use winter_server::metrics::Metrics;
 use winter_server::server::{Shared, Work};
 use winter_server::{Server, logging};
-use winter_testkit::{Wire, eventually};
+use winter_testkit::{Log, Wire, eventually};
 
 const PEER_PORT: u16 = 6062;
 
 /// All that was logged in this process.
-#[derive(Clone)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 static LOG: LazyLock<Log> = LazyLock::new(|| {
-    let log = Log(Arc::default());
+    let log = Log::default();
     let writer = log.clone();
     let subscriber = logging::subscriber(&Config::default(), false, move || writer.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -78,7 +63,7 @@ impl Faulty {
 
     fn with(config: Config) -> Self {
         let scenario = FailScenario::setup();
-        let logged_before = LOG.0.lock().unwrap().len();
+        let logged_before = LOG.len();
         let config = Config { port: 0, http_port: None, ..config };
         let server = Some(Server::start(config, Seed(1, 2)).unwrap());
         Self { server, logged_before, _scenario: scenario }
@@ -104,9 +89,7 @@ impl Faulty {
     /// Fails unless a line that holds all of `words` was logged.
     #[track_caller]
     pub(crate) fn has_logged(&self, words: &[&str]) {
-        let log = String::from_utf8(LOG.0.lock().unwrap()[self.logged_before..].to_vec()).unwrap();
-        let is_it = |line: &str| words.iter().all(|word| line.contains(word));
-        assert!(log.lines().any(is_it), "no line with {words:?} in\n{log}");
+        LOG.has(self.logged_before, words);
     }
 
     /// The metrics' sample that begins so.
@@ -163,14 +146,6 @@ pub(crate) fn is_whole(wire: &mut Wire, table: &str, count: usize) {
     let replies: String = (0..count).map(|n| format!("data-{n}\n")).collect();
     wire.exchange(lines, replies);
     assert_eq!(wire.ask(&format!("COUNT {table}")), count.to_string());
-}
-
-/// A field of `DESCRIBE`.
-#[track_caller]
-pub(crate) fn describe(wire: &mut Wire, table: &str, field: &str) -> String {
-    let lines = wire.ask_lines(&format!("DESCRIBE {table}"));
-    let value = lines.iter().find_map(|line| line.strip_prefix(field)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {field} in {lines:?}")).to_owned()
 }
 
 /// Fails unless `reply` tells of a fault that was caught.

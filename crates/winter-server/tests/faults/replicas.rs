@@ -2,7 +2,7 @@
 
 use winter_testkit::eventually;
 
-use crate::kit::{Faulty, describe, fault, fill, is_caught, is_whole, works};
+use crate::kit::{Faulty, fault, fill, is_caught, is_whole, works};
 
 const FENCED: &str =
     "error internal: the table keeps failing and is out of service; REVIVE or DROP it";
@@ -16,7 +16,7 @@ fn a_panic_in_a_replicated_command_costs_its_client_one_answer() {
     for (n, line) in ["PUT bad k1 x", "GET bad k1", "DELETE bad k1"].into_iter().enumerate() {
         fault("apply:bad", "1*panic");
         is_caught(&wire.ask(line), "bad");
-        assert_eq!(describe(&mut wire, "bad", "restarts"), (n + 1).to_string());
+        assert_eq!(wire.describe("bad", "restarts"), (n + 1).to_string());
         is_whole(&mut wire, "bad", 50);
     }
     // The others of the same entry of the log are done.
@@ -30,7 +30,7 @@ fn a_panic_in_a_replicated_command_costs_its_client_one_answer() {
     works(&mut wire, "bad");
     faulty.has_logged(&["a table's code panicked", r#""table":"bad""#, "failpoint"]);
     assert_eq!(faulty.metric(r#"winter_table_restarts_total{table="bad"}"#), 4.0);
-    assert_eq!(describe(&mut wire, "good", "restarts"), "0");
+    assert_eq!(wire.describe("good", "restarts"), "0");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_table_that_keeps_failing_on_a_replica_is_fenced_until_it_is_revived() {
         for line in ["GET bad k1", "PUT bad k1 v", "COUNT bad"] {
             assert_eq!(wire.ask(line), FENCED, "{line}");
         }
-        assert_eq!(describe(&mut wire, "bad", "fenced"), "yes");
+        assert_eq!(wire.describe("bad", "fenced"), "yes");
         is_whole(&mut wire, "good", 50);
         assert_eq!(wire.ask("REVIVE bad"), "ok");
         eventually("it is revived", || (wire.ask("GET bad k1") == "data-1").then_some(()));

@@ -3,7 +3,7 @@
 
 use winter_testkit::{Reply, request};
 
-use crate::kit::{Faulty, describe, fault, fill, is_caught, is_whole, works};
+use crate::kit::{Faulty, fault, fill, is_caught, is_whole, works};
 
 #[test]
 fn a_panic_in_a_command_costs_its_client_one_answer() {
@@ -16,13 +16,13 @@ fn a_panic_in_a_command_costs_its_client_one_answer() {
     {
         fault("apply:bad", "1*panic");
         is_caught(&wire.ask(line), "bad");
-        assert_eq!(describe(&mut wire, "bad", "restarts"), (n + 1).to_string());
+        assert_eq!(wire.describe("bad", "restarts"), (n + 1).to_string());
         is_whole(&mut wire, "bad", 100);
     }
     works(&mut other, "good");
     works(&mut wire, "bad");
     faulty.has_logged(&["a table's code panicked", r#""table":"bad""#, "failpoint"]);
-    assert_eq!(describe(&mut wire, "good", "restarts"), "0");
+    assert_eq!(wire.describe("good", "restarts"), "0");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_slice_that_a_fault_has_spoiled_is_made_anew_from_what_reads_well() {
         is_whole(&mut wire, "bad", 2_000);
         is_whole(&mut wire, "good", 200);
     }
-    assert_eq!(describe(&mut wire, "bad", "restarts"), "2");
+    assert_eq!(wire.describe("bad", "restarts"), "2");
     wire.exchange("DROP bad\nDROP good\n", "dropped\ndropped\n");
     faulty.store_is_down_to(64 << 10);
 }
@@ -78,7 +78,7 @@ fn a_panic_in_a_command_on_a_whole_table_is_caught_too() {
         works(&mut wire, "good");
         is_whole(&mut wire, "bad", 100);
     }
-    assert_eq!(describe(&mut wire, "bad", "restarts"), "3");
+    assert_eq!(wire.describe("bad", "restarts"), "3");
 }
 
 #[test]

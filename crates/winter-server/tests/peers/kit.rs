@@ -1,7 +1,6 @@
 //! Nodes in this process, a handler that does as it is told, and the log.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -17,6 +16,7 @@ use winter_server::peers::{
     Request,
 };
 use winter_server::{logging, net};
+use winter_testkit::Log;
 
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -235,21 +235,6 @@ impl Pair {
     }
 }
 
-/// All that was logged in this process.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let writer = log.clone();
@@ -261,7 +246,5 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 /// Fails unless a line that holds all of `words` was logged.
 #[track_caller]
 pub(crate) fn has_logged(words: &[&str]) {
-    let log = String::from_utf8(LOG.0.lock().unwrap().clone()).unwrap();
-    let is_it = |line: &str| words.iter().all(|word| line.contains(word));
-    assert!(log.lines().any(is_it), "no line with {words:?} in\n{log}");
+    LOG.has(0, words);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use winter_testkit::{Reply, eventually, request};
 
-use crate::watch::{describe, fill, info};
+use crate::watch::{fill, info};
 use crate::winter;
 
 #[test]
@@ -128,7 +128,7 @@ fn a_quota_of_entries_is_exact_whoever_writes() {
         assert!(written >= MOST, "round {round}: {written}");
         assert!(wire.ask("COUNT t").parse::<usize>().unwrap() <= MOST);
         if round == 0 {
-            let rejections: usize = describe(&mut wire, "t", "rejections").parse().unwrap();
+            let rejections: usize = wire.describe("t", "rejections").parse().unwrap();
             assert_eq!(rejections + written, 8 * 200);
         }
         eventually("all expire", || (wire.ask("COUNT t") == "0").then_some(()));
@@ -167,7 +167,7 @@ fn a_quota_of_bytes_is_never_passed() {
             });
         }
     });
-    let bytes: u64 = describe(&mut wire, "t", "bytes").parse().unwrap();
+    let bytes: u64 = wire.describe("t", "bytes").parse().unwrap();
     assert!(bytes <= MOST && bytes > MOST / 2, "{bytes}");
     assert_eq!(wire.ask("PUTNEW free k v"), "ok");
 }
@@ -232,7 +232,7 @@ fn a_create_of_a_table_that_stands_changes_nothing() {
     wire.exchange("CREATE t MAXENTRIES 9 TTL 1 ONCE yes\n", "already created\n");
     std::thread::sleep(Duration::from_millis(5));
     wire.exchange("GET t k\n", "v\n");
-    assert_eq!(describe(&mut wire, "t", "maxentries"), "3");
-    assert_eq!(describe(&mut wire, "t", "once"), "no");
+    assert_eq!(wire.describe("t", "maxentries"), "3");
+    assert_eq!(wire.describe("t", "once"), "no");
     fill(&mut wire, "t", 2, "v");
 }

@@ -36,14 +36,6 @@ pub(crate) fn info(wire: &mut Wire, field: &str) -> u64 {
     value.unwrap_or_else(|| panic!("no {field} in {lines:?}")).parse().unwrap()
 }
 
-/// A field of `DESCRIBE`.
-#[track_caller]
-pub(crate) fn describe(wire: &mut Wire, table: &str, field: &str) -> String {
-    let lines = wire.ask_lines(&format!("DESCRIBE {table}"));
-    let value = lines.iter().find_map(|line| line.strip_prefix(field)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {field} in {lines:?}")).to_owned()
-}
-
 /// Waits until no client but the one that asks is connected.
 #[track_caller]
 pub(crate) fn alone(wire: &mut Wire) {

@@ -1,0 +1,32 @@
+//! What commands took: counted, noted for `CLIENT LIST`, and logged when it was long.
+
+use std::time::{Duration, Instant};
+
+use winter_core::command::Verb;
+use winter_core::protocol::Dialect;
+
+use super::clients::Client;
+use crate::node::Node;
+use crate::stats::LatencyBucket;
+
+/// Some commands of a client that were worked on together.
+pub(super) struct Observed<'a> {
+    pub worker: usize,
+    pub client: &'a Client,
+    pub dialect: Dialect,
+    pub verbs: &'a [Verb],
+}
+
+impl Observed<'_> {
+    /// They took `elapsed`, and were done at `finished`.
+    pub(super) fn took(&self, node: &Node, elapsed: Duration, finished: Instant) {
+        let (stats, bucket) = (node.stats.worker(self.worker), LatencyBucket::of(elapsed));
+        self.verbs.iter().for_each(|&verb| stats.time(Some(verb), bucket));
+        self.client.note(self.verbs.last().copied(), self.dialect, node.clock.at(finished));
+        if node.config.slow_command.is_some_and(|slow| elapsed >= slow) {
+            node.stats.events.slow_commands.bump_by(self.verbs.len() as u64);
+            let commands: Vec<_> = self.verbs.iter().map(|verb| verb.spec().name).collect();
+            tracing::warn!(client = %self.client.address, ?commands, ?elapsed, "slow commands");
+        }
+    }
+}
