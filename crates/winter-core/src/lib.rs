@@ -12,6 +12,7 @@
 //! - [`store`]: partitions, tables, entries.
 //! - [`cluster`]: who nodes are, and how many of them become one.
 //! - [`supervise`]: when a table that keeps failing is fenced.
+//! - [`threads`]: how many threads sessions live on.
 
 pub mod cluster;
 pub mod command;
@@ -22,4 +23,5 @@ pub mod protocol;
 pub mod reply;
 pub mod store;
 pub mod supervise;
+pub mod threads;
 pub mod time;

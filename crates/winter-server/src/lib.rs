@@ -4,6 +4,7 @@
 //! - [`server`]: a running node: threads, listeners, drain.
 //! - [`session`]: one connection's life: bytes in, commands, bytes out.
 //! - [`node`]: tables, partitions and memory, and what commands do to them.
+//! - [`threads`]: how many threads sessions live on, and which.
 //! - [`maintenance`], [`supervisor`]: background work, and its restarts.
 //! - [`peers`]: the link between nodes.
 //! - [`cluster`]: many nodes that act as one.
@@ -30,5 +31,6 @@ pub mod server;
 pub mod session;
 pub mod stats;
 pub mod supervisor;
+pub mod threads;
 
 pub use server::{Server, StartError};

@@ -4,15 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::net::{self, Listener, Stream};
 use crate::node::faults;
 use crate::server::Shared;
-use crate::session::Session;
-use crate::session::turn::State;
-use crate::stats::End;
+use crate::session;
 
 /// How long to wait when the system has no file descriptor to give.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -21,8 +18,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts until the node drains.
-pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>, workers: Arc<[Handle]>) {
-    let mut door = Door { shared, workers, next_worker: 0, report: Report::default() };
+pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>) {
+    let mut door = Door { shared, report: Report::default() };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -48,8 +45,6 @@ pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>, workers: Arc<[Han
 /// Where connections come in.
 struct Door {
     shared: Arc<Shared>,
-    workers: Arc<[Handle]>,
-    next_worker: usize,
     report: Report,
 }
 
@@ -64,39 +59,10 @@ impl Door {
             return;
         }
         shared.node.stats.events.connections_accepted.bump();
-        self.next_worker = (self.next_worker + 1) % self.workers.len();
-        let worker = &self.workers[self.next_worker];
-        if let Err(error) = hand_over(stream, shared, worker, self.next_worker) {
+        if let Err(error) = net::tune(&stream).and_then(|()| session::begin(stream, shared)) {
             tracing::debug!(%error, "a connection broke before it began");
         }
     }
-}
-
-/// Moves a connection from this runtime to a thread's own.
-fn hand_over(
-    stream: Stream,
-    shared: &Arc<Shared>,
-    worker: &Handle,
-    number: usize,
-) -> io::Result<()> {
-    net::tune(&stream)?;
-    let client =
-        shared.clients.open(stream.peer_addr()?, stream.local_addr()?, shared.node.clock.now());
-    let (id, shared) = (client.id, Arc::clone(shared));
-    let stream = stream.into_std().inspect_err(|_| shared.clients.close(id))?;
-    worker.spawn(async move {
-        match Stream::from_std(stream) {
-            Ok(stream) => {
-                Session::new(stream, Arc::clone(&shared), number, State::new(client)).run().await;
-            }
-            Err(error) => {
-                shared.clients.close(id);
-                shared.node.stats.count_end(End::Broken);
-                tracing::warn!(%error, "a connection could not be taken over");
-            }
-        }
-    });
-    Ok(())
 }
 
 /// Keeps the log short when the same thing happens over and over.

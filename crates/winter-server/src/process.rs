@@ -1,5 +1,7 @@
 //! What the system says of this process.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 /// The kernel counts in hundredths of a second towards programs, whatever its own clock.
@@ -33,6 +35,39 @@ pub fn cpu_time() -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     Some(Duration::from_millis((ticks()? + ticks()?) * MILLIS_PER_TICK))
+}
+
+/// How long the cores of the machine had nothing to do since it started, in all,
+/// where the system tells.
+#[must_use]
+pub fn idle_time() -> Option<Duration> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// What the system counts of one thread.
+#[derive(Debug)]
+pub struct ThreadTimes(File);
+
+impl ThreadTimes {
+    /// Those of the thread that asks, where the system tells.
+    #[must_use]
+    pub fn of_this_thread() -> Option<Self> {
+        File::open("/proc/thread-self/schedstat").ok().map(Self)
+    }
+
+    /// How long the thread ran, and how long it could have run and waited for a
+    /// core; `None` where the system does not count it.
+    #[must_use]
+    pub fn read(&self) -> Option<(Duration, Duration)> {
+        let mut text = [0; 64];
+        let length = self.0.read_at(&mut text, 0).ok()?;
+        let mut fields = std::str::from_utf8(&text[..length]).ok()?.split_ascii_whitespace();
+        let mut nanos = || fields.next()?.parse().ok().map(Duration::from_nanos);
+        let (run, wait) = (nanos()?, nanos()?);
+        (!run.is_zero()).then_some((run, wait))
+    }
 }
 
 /// Lets the process have at least `wanted` files open, as far as the system

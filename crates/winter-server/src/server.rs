@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,9 +20,11 @@ use crate::config::Config;
 use crate::net::link::{self, Bound};
 use crate::net::{self, Listener};
 use crate::node::Node;
+use crate::process::ThreadTimes;
 use crate::session::clients::Clients;
 use crate::supervisor::supervise;
-use crate::{http, listener, maintenance, process};
+use crate::threads::Threads;
+use crate::{http, listener, maintenance, process, threads};
 
 /// Files that are kept from clients: HTTP, logs, the runtimes' own.
 const RESERVED_FILES: u64 = 64 + http::CONNECTIONS_MAX as u64;
@@ -37,6 +40,8 @@ pub struct Shared {
     pub node: Arc<Node>,
     /// Who is connected.
     pub clients: Clients,
+    /// Where sessions live.
+    pub threads: Threads,
     /// Where clients connect.
     pub address: SocketAddr,
     /// Cancelled when the node begins to drain.
@@ -56,6 +61,7 @@ impl Shared {
         Self {
             node: Arc::new(node),
             clients: Clients::default(),
+            threads: Threads::default(),
             address,
             drain: CancellationToken::new(),
             is_draining: AtomicBool::new(false),
@@ -165,6 +171,8 @@ struct Worker {
     handle: Handle,
     stop: CancellationToken,
     thread: JoinHandle<()>,
+    /// How busy it is, where the system tells.
+    times: Option<ThreadTimes>,
 }
 
 impl Server {
@@ -185,10 +193,11 @@ impl Server {
             .as_ref()
             .map(|cluster| bind_peers(SocketAddr::new(config.bind, cluster.peer_port)))
             .transpose()?;
-        let shared = Arc::new(Shared::new(Node::new(config, seed), clients.local_addr()?));
-        let workers: Vec<_> = (0..shared.node.config.threads)
+        let workers: Vec<_> = (0..config.threads)
             .map(|number| Worker::start(&format!("winter-{number}")))
             .collect::<io::Result<_>>()?;
+        let mut shared = Shared::new(Node::new(config, seed), clients.local_addr()?);
+        shared.threads = Threads::new(workers.iter().map(|worker| worker.handle.clone()));
         let control = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("winter-control")
@@ -196,7 +205,7 @@ impl Server {
             .build()?;
         let http_address = http.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let mut server = Self {
-            shared,
+            shared: Arc::new(shared),
             http_address,
             listener: None,
             http: None,
@@ -246,15 +255,19 @@ impl Server {
         let control = self.control.as_ref().expect("the server runs");
         let _guard = control.enter();
         let listener = Arc::new(Listener::from_std(clients)?);
-        let handles: Arc<[Handle]> = self.workers.iter().map(|w| w.handle.clone()).collect();
         let shared = &self.shared;
         self.listener =
             Some(control.spawn(supervise("listener", Arc::clone(shared), shared.drain.clone(), {
                 let shared = Arc::clone(shared);
-                move || {
-                    listener::run(Arc::clone(&listener), Arc::clone(&shared), Arc::clone(&handles))
-                }
+                move || listener::run(Arc::clone(&listener), Arc::clone(&shared))
             })));
+        let times: Option<Arc<[_]>> = self.workers.iter_mut().map(|w| w.times.take()).collect();
+        if let Some(times) = times.filter(|times| times.len() > 1) {
+            control.spawn(supervise("threads", Arc::clone(shared), shared.drain.clone(), {
+                let shared = Arc::clone(shared);
+                move || threads::govern(Arc::clone(&shared), Arc::clone(&times))
+            }));
+        }
         control.spawn(supervise("maintenance", Arc::clone(shared), shared.drain.clone(), {
             let node = Arc::clone(&shared.node);
             move || maintenance::run(Arc::clone(&node))
@@ -366,11 +379,15 @@ impl Worker {
         let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let (tell, told) = sync_channel(1);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Nobody waits for it only where the process could not start.
+            let _ = tell.send(ThreadTimes::of_this_thread());
             runtime.block_on(stopped.cancelled());
             runtime.shutdown_background();
         })?;
-        Ok(Self { handle, stop, thread })
+        let times = told.recv().ok().flatten();
+        Ok(Self { handle, stop, thread, times })
     }
 
     fn stop(self) {

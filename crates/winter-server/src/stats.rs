@@ -213,6 +213,8 @@ events! {
     connections_accepted,
     /// Connections refused because there were too many.
     connections_refused,
+    /// Sessions that moved to another thread.
+    sessions_moved,
     /// Errors of `accept` itself, such as too few file descriptors.
     accept_errors,
     /// Errors in bytes that cannot be read.

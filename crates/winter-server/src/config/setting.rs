@@ -173,7 +173,7 @@ pub const SETTINGS: [Setting; 25] = {
         row(Name::HttpPort, Network, "WINTER_HTTP_PORT", ("http-port", "http_port"), "6061", OptionalPort,
             "The port of /livez, /readyz, /metrics and the console."),
         row(Name::Threads, Limits, "WINTER_THREADS", ("threads", "threads"), "cores", Threads { most: 1_024 },
-            "Threads that serve clients."),
+            "Threads that serve clients, at the most."),
         row(Name::MaxMemory, Limits, "WINTER_MAX_MEMORY", ("max-memory", "max_memory"), "75%", Memory { least: 1 << 20 },
             "Memory that data may take before writes are refused; a share is of the cgroup's limit, or else of the machine's memory."),
         row(Name::MaxValue, Limits, "WINTER_MAX_VALUE", ("max-value", "max_value"), "16mb",

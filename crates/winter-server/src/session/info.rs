@@ -60,6 +60,7 @@ fn server(shared: &Shared) -> Vec<(&'static str, String)> {
         ("process_id", std::process::id().to_string()),
         ("tcp_port", shared.address.port().to_string()),
         ("threads", node.config.threads.to_string()),
+        ("threads_active", shared.threads.active().to_string()),
         ("uptime_in_seconds", node.clock.uptime().as_secs().to_string()),
         ("uptime_in_days", (node.clock.uptime().as_secs() / 86_400).to_string()),
     ]

@@ -3,17 +3,21 @@
 //! Read, parse every complete command, run, one write. Buffers belong to the
 //! thread and are lent for the length of a turn; a session keeps only what it
 //! could not finish: half a command, or replies that the client has not read.
-//! So an idle session holds next to nothing.
+//! So an idle session holds next to nothing, and one that has nothing under way
+//! can move to another thread.
 
 pub mod clients;
 mod ended;
 mod far;
+mod home;
 pub mod info;
 mod introspect;
 mod observe;
 mod request_timer;
 mod server_commands;
 pub mod turn;
+
+pub use home::begin;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -34,6 +38,7 @@ use crate::node::TableCache;
 use crate::server::Shared;
 use crate::stats::End;
 use ended::Ended;
+use home::Member;
 use request_timer::RequestTimer;
 use turn::{State, Turn, TurnEnd};
 
@@ -68,6 +73,8 @@ thread_local! {
 /// One connection.
 #[derive(Debug)]
 pub struct Session {
+    /// Goes first: who sees the connection closed finds the client gone.
+    member: Member,
     stream: Stream,
     shared: Arc<Shared>,
     worker: usize,
@@ -84,7 +91,14 @@ pub struct Session {
     closed_by_turn: bool,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
-    counted_bytes: usize,
+}
+
+/// Why a session leaves its thread when nothing went wrong.
+enum Left {
+    /// It is over.
+    Over,
+    /// It belongs on another thread.
+    ForHome,
 }
 
 /// What a session waits for between turns.
@@ -101,9 +115,15 @@ enum Event {
 
 impl Session {
     /// A session on `stream`, run by the thread `worker`.
-    #[must_use]
-    pub fn new(stream: Stream, shared: Arc<Shared>, worker: usize, state: State) -> Self {
+    const fn new(
+        stream: Stream,
+        shared: Arc<Shared>,
+        worker: usize,
+        state: State,
+        member: Member,
+    ) -> Self {
         Self {
+            member,
             stream,
             shared,
             worker,
@@ -114,15 +134,15 @@ impl Session {
             read_full: false,
             closed_by_turn: false,
             output: Vec::new(),
-            counted_bytes: 0,
         }
     }
 
-    /// Serves the connection until either side ends it.
-    pub async fn run(mut self) {
+    /// Serves the connection until either side ends it, or it goes on elsewhere.
+    async fn run(mut self) {
         let client = self.state.client.address;
         match self.serve().await {
-            Ok(()) => {
+            Ok(Left::ForHome) => self.go_home(),
+            Ok(Left::Over) => {
                 self.shared.node.stats.count_end(self.good_end());
                 self.close().await;
             }
@@ -150,7 +170,7 @@ impl Session {
         }
     }
 
-    async fn serve(&mut self) -> Result<(), Ended> {
+    async fn serve(&mut self) -> Result<Left, Ended> {
         let mut drain = Box::pin(self.shared.drain.clone().cancelled_owned());
         let mut request_timer: Option<RequestTimer> = None;
         let mut draining_since: Option<Instant> = None;
@@ -165,13 +185,13 @@ impl Session {
             };
             let mut end = match event {
                 Event::Turn(end) => end,
-                Event::EndOfInput => return self.flush().await,
+                Event::EndOfInput => return self.flush().await.map(|()| Left::Over),
                 Event::RequestTimeout => {
                     let received = self.input.len();
                     if request_timer.as_mut().is_some_and(|timer| timer.extend(received)) {
                         continue;
                     }
-                    return self.refuse_half_request().await;
+                    return Err(self.refuse_half_request().await);
                 }
                 Event::Drain => {
                     draining_since = Some(Instant::now());
@@ -183,7 +203,7 @@ impl Session {
                 match end {
                     TurnEnd::Close => {
                         self.closed_by_turn = true;
-                        return Ok(());
+                        return Ok(Left::Over);
                     }
                     TurnEnd::NeedsInput(bytes) => {
                         self.input_needed = bytes;
@@ -202,9 +222,12 @@ impl Session {
             }
             self.count_buffers();
             if self.shared.node.memory.buffers_are_full() && self.input.len() > READ_BYTES {
-                return self.refuse_for_memory().await;
+                return Err(self.refuse_for_memory().await);
             }
             self.time_request(&mut request_timer);
+            if self.is_away() && !self.is_midway() && draining_since.is_none() {
+                return Ok(Left::ForHome);
+            }
             if self.read_full {
                 tokio::task::yield_now().await;
             }
@@ -358,7 +381,7 @@ impl Session {
 
     /// Starts or stops the time that a command has to arrive.
     fn time_request(&mut self, timer: &mut Option<RequestTimer>) {
-        let is_midway = !self.input.is_empty() || self.state.is_skipping();
+        let is_midway = self.is_midway();
         if std::mem::take(&mut self.progressed) || !is_midway {
             *timer = None;
         }
@@ -367,25 +390,28 @@ impl Session {
         }
     }
 
+    /// Whether a part of a command has come.
+    fn is_midway(&self) -> bool {
+        !self.input.is_empty() || self.state.is_skipping()
+    }
+
     /// Refuses a command that there is no room to take in: it is let go first.
-    async fn refuse_for_memory(&mut self) -> Result<(), Ended> {
+    async fn refuse_for_memory(&mut self) -> Ended {
         self.input = Vec::new();
         self.count_buffers();
         let fault = Fault::new(
             Kind::Memory,
             "all clients' buffers together hold too much to take this command in; send it later",
         );
-        self.tell(&fault).await?;
-        Err(Ended::NoMemory)
+        self.tell(&fault).await.err().unwrap_or(Ended::NoMemory)
     }
 
-    async fn refuse_half_request(&mut self) -> Result<(), Ended> {
+    async fn refuse_half_request(&mut self) -> Ended {
         let fault = Fault::protocol(format!(
             "a command took longer than {:?} to arrive",
             self.shared.node.config.request_timeout
         ));
-        self.tell(&fault).await?;
-        Err(Ended::RequestTimeout)
+        self.tell(&fault).await.err().unwrap_or(Ended::RequestTimeout)
     }
 
     async fn tell(&mut self, fault: &Fault) -> Result<(), Ended> {
@@ -410,18 +436,6 @@ impl Session {
     }
 
     fn count_buffers(&mut self) {
-        let held = self.input.capacity() + self.output.capacity();
-        self.shared.node.memory.count_buffers(self.counted_bytes, held);
-        self.counted_bytes = held;
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.shared.node.memory.count_buffers(self.counted_bytes, 0);
-        self.shared.clients.close(self.state.client.id);
-        if std::thread::panicking() {
-            self.shared.node.stats.count_end(End::Panic);
-        }
+        self.member.count_buffers(self.input.capacity() + self.output.capacity());
     }
 }
