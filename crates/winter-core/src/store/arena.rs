@@ -4,8 +4,9 @@
 //! overwritten or deleted leaves garbage behind until its page is emptied. There
 //! is one open page for entries without a deadline and one for each class of
 //! times to live, so that what is written together expires together and a page
-//! comes free whole. An open page grows with its slice, a quarter at the most at
-//! a time, so that a small slice has few pages and little free room in them.
+//! comes free whole. An open page begins with room for an eighth of what its
+//! slice holds, grows by as much again, and is full at a quarter: so a small slice
+//! has small pages, free room is an eighth of all, and few bytes are copied.
 //!
 //! A page that is full, or is being emptied, is *sealed*: its bytes never change
 //! again, and whoever froze the arena keeps them by reference. A page that comes
@@ -14,9 +15,11 @@
 
 mod bytes;
 mod frozen;
+mod lifespan;
 
 use self::bytes::{PageBytes, size};
 pub use self::frozen::FrozenPages;
+use self::lifespan::{CLASSES, Lifespan, class_of};
 use super::entry::Entry;
 use super::index::Location;
 use crate::time::{Deadline, Timestamp};
@@ -24,6 +27,8 @@ use crate::time::{Deadline, Timestamp};
 /// The size of a full-grown page: what one step of reclaiming reads.
 const PAGE_BYTES_MAX: usize = 16 << 10;
 const PAGE_BYTES_MIN: usize = 128;
+/// Whatever the size of its slice, a page is not full before it has so many bytes.
+const PAGE_BYTES_FULL_LEAST: usize = 1 << 10;
 /// Entries longer than this have a page of their own.
 const SHARED_ENTRY_BYTES_MAX: usize = 2 << 10;
 const CACHE_LINE_BYTES: usize = 64;
@@ -31,11 +36,6 @@ const OFFSET_BITS: u32 = 14;
 const PAGES_MAX: usize = 1 << 22;
 /// Pages that a search for the emptiest looks at.
 const CANDIDATES_MAX: usize = 64;
-/// Classes of times to live: none, and up to 4 s, 65 s, 17 min, 4.6 h, more.
-const CLASSES: usize = 6;
-/// How long what has expired may wait for more of its page to expire, in
-/// milliseconds: a quarter of the shortest life in the class.
-const LAG_MILLIS: [u64; CLASSES] = [0, 0x100, 0x400, 0x4000, 0x4_0000, 0x40_0000];
 
 const _: () = assert!(PAGE_BYTES_MAX == 1 << OFFSET_BITS);
 
@@ -56,32 +56,6 @@ impl Location {
 
     const fn offset(self) -> usize {
         (self.0 & ((1 << OFFSET_BITS) - 1)) as usize
-    }
-}
-
-/// When entries of a page expire: the first and the last deadline of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lifespan {
-    first: Deadline,
-    last: Deadline,
-}
-
-impl Lifespan {
-    fn widened(span: Option<Self>, deadline: Deadline) -> Self {
-        span.map_or(Self { first: deadline, last: deadline }, |span| Self {
-            first: span.first.min(deadline),
-            last: span.last.max(deadline),
-        })
-    }
-
-    /// When enough of a page has expired that reading it is worth the while: a
-    /// quarter of the way from the first deadline to the last, but `lag` after
-    /// the first at the latest. So reading costs a constant for each entry that is
-    /// reclaimed, and an entry that lives on keeps no other in memory for long.
-    const fn sweep_at(self, lag: u64) -> Timestamp {
-        let (first, last) = (self.first.as_millis(), self.last.as_millis());
-        let quarter = (last - first) / 4;
-        Timestamp::from_millis(first + if quarter < lag { quarter } else { lag })
     }
 }
 
@@ -161,7 +135,14 @@ impl Arena {
     #[inline]
     #[must_use]
     pub fn entry(&self, location: Location) -> Entry<'_> {
-        self.read(location).expect("the index leads to whole entries").0
+        self.whole(location).0
+    }
+
+    /// The entry at `location`, which the index leads to, and its length.
+    #[inline]
+    #[must_use]
+    pub fn whole(&self, location: Location) -> (Entry<'_>, usize) {
+        self.read(location).expect("the index leads to whole entries")
     }
 
     /// The entry at `location` and its length, if a whole one stands there.
@@ -190,10 +171,9 @@ impl Arena {
         lines.fold(0, |sum, byte| sum ^ byte)
     }
 
-    /// Appends an entry: where it lies, or `None` when the arena has no page
+    /// Appends an entry of `length` bytes: where it lies, or `None` when the arena has no page
     /// number left (64 GiB of small entries in one slice).
-    pub fn append(&mut self, entry: &Entry<'_>, now: Timestamp) -> Option<Location> {
-        let length = entry.encoded_len();
+    pub fn append(&mut self, entry: &Entry<'_>, length: usize, now: Timestamp) -> Option<Location> {
         let class = class_of(entry.deadline, now);
         let number = if length > SHARED_ENTRY_BYTES_MAX {
             self.new_page(length, class)?
@@ -345,8 +325,10 @@ impl Arena {
             if taken <= bytes.capacity() {
                 return Some(number);
             }
-            if taken <= PAGE_BYTES_MAX {
-                bytes.reserve_exact(page_size_for(taken) - bytes.len());
+            if taken <= full_size(self.page_bytes) {
+                let more = (self.page_bytes / 8).max(length);
+                let grown = page_size_for(bytes.len() + more).min(PAGE_BYTES_MAX);
+                bytes.reserve_exact(grown - bytes.len());
                 let page = &mut self.pages[number.0 as usize];
                 self.page_bytes += bytes.capacity() - page.allocated as usize;
                 page.allocated = size(bytes);
@@ -407,8 +389,13 @@ impl Arena {
 
 impl Page {
     fn sweep_at(&self) -> Option<Timestamp> {
-        Some(self.span?.sweep_at(LAG_MILLIS[usize::from(self.class)]))
+        Some(self.span?.sweep_at(self.class))
     }
+}
+
+/// How many bytes a page of a slice has when it is full.
+fn full_size(page_bytes: usize) -> usize {
+    (page_bytes / 4).clamp(PAGE_BYTES_FULL_LEAST, PAGE_BYTES_MAX)
 }
 
 /// The sizes of pages: four steps to a doubling, as allocators have them.
@@ -435,17 +422,6 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-fn class_of(deadline: Option<Deadline>, now: Timestamp) -> usize {
-    match deadline.map(|deadline| deadline.millis_left(now)) {
-        None => 0,
-        Some(0..0x1000) => 1,
-        Some(0x1000..0x1_0000) => 2,
-        Some(0x1_0000..0x10_0000) => 3,
-        Some(0x10_0000..0x100_0000) => 4,
-        Some(_) => 5,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -454,14 +430,17 @@ mod tests {
         Entry { version: 1, deadline: None, key: b"key", data }
     }
 
+    fn append(arena: &mut Arena, entry: &Entry<'_>) -> Option<Location> {
+        arena.append(entry, entry.encoded_len(), Timestamp::default())
+    }
+
     #[test]
     fn what_is_appended_is_read_until_it_is_discarded() {
         let mut arena = Arena::default();
-        let now = Timestamp::default();
         let data = vec![7; 5_000];
         let lengths = [0usize, 1, 100, 2_000, 2_048, 2_049, 5_000];
         let at: Vec<_> =
-            lengths.iter().map(|&n| arena.append(&entry(&data[..n]), now).unwrap()).collect();
+            lengths.iter().map(|&n| append(&mut arena, &entry(&data[..n])).unwrap()).collect();
         for (&location, n) in at.iter().zip(lengths) {
             let (read, length) = arena.read(location).unwrap();
             assert_eq!(read, entry(&data[..n]));
@@ -474,26 +453,21 @@ mod tests {
     #[test]
     fn a_small_arena_has_small_pages() {
         let mut arena = Arena::default();
-        arena.append(&entry(b"data"), Timestamp::default());
+        append(&mut arena, &entry(b"data"));
         assert!(arena.bytes() < 512, "{}", arena.bytes());
     }
 
     #[test]
-    fn a_page_is_swept_when_a_quarter_of_its_span_has_passed() {
-        let span = [100, 500, 300].map(Deadline::from_millis);
-        let span = span.into_iter().fold(None, |s, d| Some(Lifespan::widened(s, d))).unwrap();
-        assert_eq!(span.sweep_at(1_000), Timestamp::from_millis(200));
-        assert_eq!(span.sweep_at(50), Timestamp::from_millis(150));
-    }
-
-    #[test]
-    fn a_page_grows_by_a_quarter_at_the_most() {
-        let mut size = PAGE_BYTES_MIN;
-        while size < PAGE_BYTES_MAX {
-            let next = page_size_for(size + 1);
-            assert!(next > size && next <= size + size / 4, "{size} {next}");
-            size = next;
+    fn free_room_is_a_small_part_of_what_is_held() {
+        let mut arena = Arena::default();
+        let data = [7; 80];
+        for n in 1..20_000 {
+            let before = arena.page_bytes;
+            append(&mut arena, &entry(&data)).unwrap();
+            let free = arena.page_bytes - arena.used;
+            assert!(free <= 256 + arena.used / 5, "{free} bytes for {} at {n}", arena.used);
+            assert!(arena.page_bytes - before < 2 * PAGE_BYTES_MAX);
         }
-        assert_eq!(size, PAGE_BYTES_MAX);
+        assert!(arena.is_sound());
     }
 }

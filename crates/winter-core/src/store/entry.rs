@@ -14,6 +14,8 @@ const DATA_LENGTH_SHIFT: u8 = 5;
 const KEY_LENGTH_WIDE: u8 = 0x10;
 const VERSION_MASK: u8 = 0x0f;
 const DEADLINE_BYTES: usize = 7;
+/// Control, two lengths, a version and a deadline.
+const HEADER_BYTES_MAX: usize = 1 + 2 + 4 + 8 + DEADLINE_BYTES;
 
 const _: () = assert!(Deadline::MILLIS_MAX == (1 << (DEADLINE_BYTES * 8)) - 1);
 
@@ -54,13 +56,21 @@ impl<'p> Entry<'p> {
         if self.deadline.is_some() {
             control |= HAS_DEADLINE;
         }
-        page.push(control);
-        page.extend_from_slice(&(self.key.len() as u64).to_le_bytes()[..key_bytes]);
-        page.extend_from_slice(&(self.data.len() as u64).to_le_bytes()[..data_bytes]);
-        page.extend_from_slice(&self.version.to_le_bytes()[..version_bytes]);
+        // Each number is written whole, and the next one over what it does not need.
+        let mut header = [0; HEADER_BYTES_MAX + size_of::<u64>()];
+        let mut at = 1;
+        let mut number = |n: u64, bytes: usize| {
+            header[at..at + size_of::<u64>()].copy_from_slice(&n.to_le_bytes());
+            at += bytes;
+        };
+        number(self.key.len() as u64, key_bytes);
+        number(self.data.len() as u64, data_bytes);
+        number(self.version, version_bytes);
         if let Some(deadline) = self.deadline {
-            page.extend_from_slice(&deadline.as_millis().to_le_bytes()[..DEADLINE_BYTES]);
+            number(deadline.as_millis(), DEADLINE_BYTES);
         }
+        header[0] = control;
+        page.extend_from_slice(&header[..at]);
         page.extend_from_slice(self.key);
         page.extend_from_slice(self.data);
     }

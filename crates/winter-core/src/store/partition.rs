@@ -17,7 +17,7 @@ use super::arena::PageNumber;
 use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
 use super::index::{Location, Tag};
-use super::slice::{Found, Reclaimed, Slice};
+use super::slice::{Found, Place, Reclaimed, Slice};
 use super::table::{Table, TableId};
 use crate::command::parse::too_long;
 use crate::command::{KeyOp, Version, Write};
@@ -169,18 +169,21 @@ impl Partition {
         if self.is_superseded(table) {
             return Ok(Reply::MissingTable);
         }
-        let stands = self.live(table, key).map(|found| self.first_version + found.entry.version);
+        let found = self.slice(table).and_then(|slice| slice.find(key));
+        let old = found.map(|found| found.place());
+        let live = found.filter(|found| !is_expired(&found.entry, self.clock));
+        let stands = live.map(|found| self.first_version + found.entry.version);
         Ok(match (*op, stands) {
             (KeyOp::PutNew(_), Some(_)) => Reply::Word("ok"),
             (KeyOp::PutNew(write), None) => {
-                self.store(table, key, write)?;
+                self.store(table, key, write, old)?;
                 Reply::Word("ok")
             }
             (KeyOp::Add(_), Some(version)) => Reply::WordVersion("exists", version),
             (KeyOp::Add(write), None) => {
-                Reply::WordVersion("added", self.store(table, key, write)?)
+                Reply::WordVersion("added", self.store(table, key, write, old)?)
             }
-            (KeyOp::Put(write), _) => Reply::WordVersion("ok", self.store(table, key, write)?),
+            (KeyOp::Put(write), _) => Reply::WordVersion("ok", self.store(table, key, write, old)?),
             (KeyOp::Delete(None), None) => Reply::Word("ok"),
             (KeyOp::Cas(..) | KeyOp::Delete(_) | KeyOp::Touch(..), None) => Reply::Nil,
             (
@@ -190,10 +193,10 @@ impl Partition {
                 Some(version),
             ) if expected != version => Reply::WordVersion("conflict", version),
             (KeyOp::Cas(_, write), Some(_)) => {
-                Reply::WordVersion("ok", self.store(table, key, write)?)
+                Reply::WordVersion("ok", self.store(table, key, write, old)?)
             }
             (KeyOp::Delete(_), Some(_)) => {
-                self.remove(table, key);
+                self.remove(table, old.expect("it stands"));
                 Reply::Word("ok")
             }
             (KeyOp::Touch(ttl, _), Some(_)) => {
@@ -326,10 +329,12 @@ impl Partition {
         table: &Table,
         key: HashedKey<'_>,
         write: Write<'_>,
+        old: Option<Place>,
     ) -> Result<Version, Fault> {
         let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
         let version = self.version + 1;
-        self.put(table, key.hash, &Entry { version, deadline, key: key.key, data: write.data })?;
+        let entry = Entry { version, deadline, key: key.key, data: write.data };
+        self.put(table, key.hash, &entry, old)?;
         self.version = version;
         Ok(self.first_version + version)
     }
@@ -337,19 +342,31 @@ impl Partition {
     /// A new deadline is a new entry; its version stays, so that a lease can be renewed again.
     fn touch(&mut self, table: &Table, key: HashedKey<'_>, ttl: Option<Ttl>) -> Result<(), Fault> {
         let deadline = ttl.map(|ttl| self.clock.after(ttl));
-        let found = self.live(table, key).expect("it stands").entry;
-        if found.deadline == deadline {
+        let found = self.live(table, key).expect("it stands");
+        if found.entry.deadline == deadline {
             return Ok(());
         }
-        let (version, data) = (found.version, found.data.to_vec());
-        self.put(table, key.hash, &Entry { version, deadline, key: key.key, data: &data })
+        let (version, data, old) = (found.entry.version, found.entry.data.to_vec(), found.place());
+        self.put(
+            table,
+            key.hash,
+            &Entry { version, deadline, key: key.key, data: &data },
+            Some(old),
+        )
     }
 
-    fn put(&mut self, table: &Table, hash: u64, entry: &Entry<'_>) -> Result<(), Fault> {
+    /// Writes `entry` in the place of what was found under its key.
+    fn put(
+        &mut self,
+        table: &Table,
+        hash: u64,
+        entry: &Entry<'_>,
+        old: Option<Place>,
+    ) -> Result<(), Fault> {
         self.open_slice(table)?;
         let now = self.clock;
         let page = self
-            .with_slice(table.slot, |slice| slice.write(hash, entry, now))
+            .with_slice(table.slot, |slice| slice.write(hash, entry, old, now))
             .expect("the slice was opened");
         if entry.deadline.is_some() {
             self.schedule(table.slot, page);
@@ -358,8 +375,8 @@ impl Partition {
         Ok(())
     }
 
-    fn remove(&mut self, table: &Table, key: HashedKey<'_>) {
-        self.with_slice(table.slot, |slice| slice.remove(key));
+    fn remove(&mut self, table: &Table, place: Place) {
+        self.with_slice(table.slot, |slice| slice.remove(place));
         self.tidy(table.slot);
     }
 

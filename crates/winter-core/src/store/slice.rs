@@ -60,8 +60,23 @@ impl Drop for Share {
 pub struct Found<'s> {
     /// The entry, expired or not.
     pub entry: Entry<'s>,
+    place: Place,
+}
+
+impl Found<'_> {
+    /// Where the entry stands.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+}
+
+/// Where an entry stands in its slice; good until the slice changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
     position: Position,
     location: Location,
+    length: usize,
 }
 
 /// What reclaiming has done.
@@ -144,14 +159,15 @@ impl Slice {
     pub fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
         let mut entry = None;
         let (position, location) = self.index.find(Tag::of(key.hash), |location| {
-            let candidate = self.arena.entry(location);
-            let is_it = candidate.key == key.key;
+            let candidate = self.arena.whole(location);
+            let is_it = candidate.0.key == key.key;
             if is_it {
                 entry = Some(candidate);
             }
             is_it
         })?;
-        Some(Found { entry: entry?, position, location })
+        let (entry, length) = entry?;
+        Some(Found { entry, place: Place { position, location, length } })
     }
 
     /// Reads the slot of an entry with `hash` into the cache.
@@ -183,23 +199,27 @@ impl Slice {
         self.arena.has_page_numbers()
     }
 
-    /// Writes `entry` under its key's hash, in the place of whatever was there:
-    /// the page that it went to.
+    /// Writes `entry` under its key's hash, in the place of what [`Slice::find`]
+    /// has just found there: the page that it went to.
     ///
     /// # Panics
     /// When the arena has no page numbers left; ask [`Slice::has_page_numbers`] first.
-    pub fn write(&mut self, hash: u64, entry: &Entry<'_>, now: Timestamp) -> PageNumber {
-        let old = self.find(HashedKey { key: entry.key, hash });
-        let old = old.map(|found| (found.position, found.location, found.entry.encoded_len()));
-        let location = self.arena.append(entry, now).expect("there are page numbers");
+    pub fn write(
+        &mut self,
+        hash: u64,
+        entry: &Entry<'_>,
+        old: Option<Place>,
+        now: Timestamp,
+    ) -> PageNumber {
         let length = entry.encoded_len();
+        let location = self.arena.append(entry, length, now).expect("there are page numbers");
         match old {
-            Some((position, old_location, old_length)) => {
-                self.index.relocate(position, location);
-                self.arena.discard(old_location, old_length);
+            Some(old) => {
+                self.index.relocate(old.position, location);
+                self.arena.discard(old.location, old.length);
                 self.account(|share| {
                     share.grow(0, length as u64);
-                    share.shrink(0, old_length as u64);
+                    share.shrink(0, old.length as u64);
                 });
             }
             None => {
@@ -210,13 +230,9 @@ impl Slice {
         location.page()
     }
 
-    /// Takes the entry of `key` out, if there is one.
-    pub fn remove(&mut self, key: HashedKey<'_>) {
-        if let Some(found) = self.find(key) {
-            let (position, location, length) =
-                (found.position, found.location, found.entry.encoded_len());
-            self.remove_at(position, location, length);
-        }
+    /// Takes out the entry that [`Slice::find`] has just found.
+    pub fn remove(&mut self, place: Place) {
+        self.remove_at(place.position, place.location, place.length);
     }
 
     fn remove_at(&mut self, position: Position, location: Location, length: usize) {
@@ -335,7 +351,7 @@ impl Slice {
             copy.clear();
             self.arena.entry(location).encode(&mut copy);
             let (entry, _) = Entry::decode(&copy, 0).expect("just encoded");
-            let Some(new) = self.arena.append(&entry, now) else { return done };
+            let Some(new) = self.arena.append(&entry, length, now) else { return done };
             self.index.relocate(position, new);
             self.arena.discard(location, length);
             moved_to(new.page());
@@ -390,7 +406,10 @@ impl Slice {
         self.index.walk(Tag::of(0), |tag, location| {
             match self.arena.read(location) {
                 Some((entry, _)) if Tag::of(seed.hash(entry.key)) == tag => {
-                    written_to(fresh.write(seed.hash(entry.key), &entry, now));
+                    let hash = seed.hash(entry.key);
+                    let old = fresh.find(HashedKey { key: entry.key, hash });
+                    let old = old.map(|found| found.place);
+                    written_to(fresh.write(hash, &entry, old, now));
                 }
                 _ => lost += 1,
             }

@@ -6,7 +6,7 @@ use crate::command::Version;
 use crate::fault::Fault;
 use crate::store::entry::Entry;
 use crate::store::frozen::FrozenSlice;
-use crate::store::hash::Seed;
+use crate::store::hash::{HashedKey, Seed};
 use crate::store::table::Table;
 use crate::time::Timestamp;
 
@@ -36,10 +36,11 @@ impl Partition {
     /// # Errors
     /// When the partition has no room for it.
     pub fn restore(&mut self, table: &Table, entry: &Entry<'_>) -> Result<bool, Fault> {
-        let entries = |partition: &Self| partition.slice(table).map_or(0, Slice::entries);
-        let before = entries(self);
-        self.put(table, self.seed.hash(entry.key), entry)?;
-        Ok(entries(self) > before)
+        let key = HashedKey::new(self.seed, entry.key);
+        let found = self.slice(table).and_then(|slice| slice.find(key));
+        let old = found.map(|found| found.place());
+        self.put(table, key.hash, entry, old)?;
+        Ok(old.is_none())
     }
 
     /// Takes the place of `other`, which had the same part to play on this node:
