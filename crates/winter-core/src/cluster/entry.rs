@@ -38,6 +38,8 @@ pub const OPERATIONS_MAX: usize = 256;
 pub const BYTES_SOFT_MAX: usize = 64 << 10;
 /// Bytes before the first operation.
 const HEADER_BYTES: usize = 1 + 8;
+/// What an operation takes beside its key and data, about.
+const OPERATION_BYTES: usize = 24;
 
 /// A table's identity, and where partitions keep it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -294,15 +296,24 @@ impl EntryWriter {
 /// One operation as it stands in an entry.
 #[must_use]
 pub fn encode(operation: &Operation<'_>) -> Vec<u8> {
-    let mut writer = EntryWriter { bytes: Vec::with_capacity(64), operations: 0 };
+    let mut bytes = Vec::with_capacity(OPERATION_BYTES + payload_len(operation));
+    encode_to(&mut bytes, operation);
+    bytes
+}
+
+/// Appends an operation as it stands in an entry.
+pub fn encode_to(bytes: &mut Vec<u8>, operation: &Operation<'_>) {
+    let mut writer = EntryWriter { bytes: std::mem::take(bytes), operations: 0 };
     writer.push(operation);
-    writer.bytes
+    *bytes = writer.bytes;
 }
 
 /// An entry of operations that [`encode`] has made, stamped.
 #[must_use]
-pub fn pack<'a>(stamp: Timestamp, operations: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
+pub fn pack<'a>(stamp: Timestamp, operations: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let length: usize = operations.clone().map(<[u8]>::len).sum();
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
+    bytes.push(FORMAT);
     bytes.extend_from_slice(&stamp.as_millis().to_le_bytes());
     operations.for_each(|operation| bytes.extend_from_slice(operation));
     bytes

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use winter_core::cluster::founding::{Input, Message, Output};
 use winter_core::cluster::meta::{MetaCommand, MetaReply, Profile, Refusal};
-use winter_core::cluster::{GroupId, NodeId, PartitionId};
+use winter_core::cluster::{NodeId, PartitionId};
 
 use super::Inner;
 use super::wire::{self, Affair, NotDone, Probe, ProbeAnswer};
@@ -32,11 +32,7 @@ impl Handler for Desk {
                 let Some(several) = wire::decode::<Vec<(PartitionId, &[u8])>>(&body) else {
                     return Answer::Declined;
                 };
-                let answers = several
-                    .into_iter()
-                    .map(|(partition, body)| inner.answer_here(GroupId::Data(partition), body));
-                let answers = futures_util::future::join_all(answers).await;
-                Answer::Done(wire::encode(&answers))
+                Answer::Done(wire::encode(&inner.answer_several(several).await))
             }),
             Channel::MEMBERSHIP => {
                 if let Some(Affair::Pulse(pulse)) = wire::decode(&body) {

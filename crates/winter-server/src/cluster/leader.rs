@@ -12,14 +12,15 @@ use winter_core::cluster::replica::{Read, Replica};
 use winter_core::command::KeyOp;
 use winter_core::fault::{Fault, Kind};
 use winter_core::store::index::Tag;
-use winter_core::store::{HashedKey, Seed, Table};
+use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
+use super::gathering::{Begun, Gathering, Packing};
 use super::machines::DataMachine;
 use super::usage::Limits;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
 use crate::clock::Clock;
-use crate::consensus::{Group, Pending, ProposeError, ReadError, ReadPolicy};
+use crate::consensus::{Gather, Group, ProposeError, ReadError, ReadPolicy};
 use crate::node::table::Tally;
 
 /// A replica of a partition on this node, asked as if it led: it says so if it does not.
@@ -39,12 +40,6 @@ pub(crate) struct Leader {
 
 /// After so long every member has told again what it holds.
 const HEARD_AGAIN: Duration = Duration::from_millis(300);
-
-/// A command that was begun with.
-enum Begun {
-    Ended(Outcome),
-    Pending(Pending<Answer>, bool),
-}
 
 impl Leader {
     /// Answers what a node asks of this partition.
@@ -111,102 +106,144 @@ impl Leader {
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it.
     async fn keys(&self, commands: &[Command<'_>]) -> Vec<Outcome> {
-        let now = self.clock.now();
-        let in_order = commands.iter().any(|command| command.op().is_write());
-        let mut begun: Vec<Begun> = Vec::with_capacity(commands.len());
+        let mut gathering = Gathering::default();
+        let mut begun = Vec::with_capacity(commands.len());
         let mut is_final = false;
-        while begun.len() < commands.len() {
-            self.group.machine(|machine| {
-                machine.with(|replica| {
-                    for command in &commands[begun.len()..] {
-                        let next = self.begin(machine, replica, command, now, in_order, is_final);
-                        let Some(next) = next else { return };
-                        is_final = false;
-                        begun.push(next);
-                    }
-                });
-            });
-            if begun.len() < commands.len() {
-                // What others hold is known as of their last pulse: before a write is
-                // refused, each tells once more.
-                sleep(HEARD_AGAIN).await;
-                is_final = true;
-            }
+        while !self.begin(commands, &mut begun, is_final, &mut gathering.gather) {
+            // What others hold is known as of their last pulse: before a write is
+            // refused, each tells once more.
+            sleep(HEARD_AGAIN).await;
+            is_final = true;
         }
-        let mut outcomes = Vec::with_capacity(commands.len());
-        for begun in begun {
-            outcomes.push(match begun {
-                Begun::Ended(outcome) => outcome,
-                Begun::Pending(pending, is_write) => outcome(pending.await, is_write),
-            });
-        }
-        outcomes
+        gathering.asks.push(begun);
+        gathering.outcomes().await.pop().unwrap_or_default()
     }
 
-    /// Begins with a command; `None` when its table's quota may have room soon.
+    /// Begins with commands on keys at once, if nothing has to be waited for
+    /// before: neither the leader's confirmation, nor room in a table's quota. If
+    /// something has, nothing is begun with.
+    pub(crate) fn begin_at_once(&self, body: &[u8], gathering: &mut Gathering) -> bool {
+        if self.policy != ReadPolicy::Lease || !self.group.is_surely_leader() {
+            return false;
+        }
+        let Some(Ask::Keys(commands)) = wire::decode(body) else { return false };
+        if self.has_quotas(&commands) {
+            return false;
+        }
+        let mut begun = Vec::with_capacity(commands.len());
+        let is_whole = self.begin(&commands, &mut begun, true, &mut gathering.gather);
+        assert!(is_whole, "only a quota is waited for");
+        gathering.asks.push(begun);
+        true
+    }
+
+    /// Whether a command's table has a quota, for which it may have to wait.
+    fn has_quotas(&self, commands: &[Command<'_>]) -> bool {
+        self.group.machine(|machine| {
+            machine.with(|replica| {
+                let mut last = None;
+                commands.iter().any(|command| {
+                    let is_other = last.replace(command.table) != Some(command.table);
+                    let table = is_other.then(|| replica.table_by_name(command.table)).flatten();
+                    table.is_some_and(|table| table.usage.is_some())
+                })
+            })
+        })
+    }
+
+    /// Begins with the commands that were not: whether with all. A write whose
+    /// table's quota may have room soon is not begun with, nor what follows it;
+    /// one that `is_final` is refused instead, if it is the first.
     fn begin(
         &self,
-        machine: &DataMachine,
-        replica: &mut Replica,
-        command: &Command<'_>,
-        now: Timestamp,
-        in_order: bool,
-        is_final: bool,
-    ) -> Option<Begun> {
-        let Some(table) = replica.table_by_name(command.table).cloned() else {
-            return Some(Begun::Ended(Outcome::Done(Answer::MissingTable)));
-        };
-        let (op, reference) = (command.op(), reference(&table));
-        let key = HashedKey::new(self.seed, command.key);
-        let read = machine.supervise(replica, &table, |replica| {
-            if in_order {
-                return None;
-            }
-            match replica.read(now, reference, key, &op) {
-                Read::Answer(reply) => Some(Answer::of(&reply)),
-                Read::NeedsTick => None,
-            }
+        commands: &[Command<'_>],
+        begun: &mut Vec<Begun>,
+        mut is_final: bool,
+        gather: &mut Gather<Answer>,
+    ) -> bool {
+        let now = self.clock.now();
+        let in_order = commands.iter().any(|command| command.op().is_write());
+        let is_full = in_order && self.limits.is_full(|| self.group.voters());
+        let from = begun.len();
+        let mut packing = Packing::new(&self.group, gather, from);
+        let mut counted = (TableId(0), Tally::default());
+        self.group.machine(|machine| {
+            machine.with(|replica| {
+                for command in &commands[from..] {
+                    let Some(table) = replica.table_by_name(command.table).cloned() else {
+                        begun.push(Begun::Ended(Outcome::Done(Answer::MissingTable)));
+                        continue;
+                    };
+                    let op = command.op();
+                    let is_write = op.is_write();
+                    let key = HashedKey::new(self.seed, command.key);
+                    let reference = reference(&table);
+                    let done = machine.supervise(replica, &table, |replica| {
+                        if in_order { None } else { read(replica, now, reference, key, &op) }
+                    });
+                    let mut answer = done.unwrap_or_else(|fault| Some(fault.into()));
+                    let mut asked = Tally { operations: 1, ..Tally::default() };
+                    if answer.is_none()
+                        && is_write
+                        && let Err(fault) = self.admit(is_full, replica, &table, now, key, &op)
+                    {
+                        if fault.kind == Kind::Quota && !is_final {
+                            break;
+                        }
+                        asked.rejections = 1;
+                        answer = Some(fault.into());
+                    }
+                    is_final = false;
+                    if counted.0 != table.id {
+                        machine.supervision().count(counted.0, std::mem::take(&mut counted.1));
+                        counted.0 = table.id;
+                    }
+                    counted.1 += asked;
+                    if let Some(answer) = answer {
+                        begun.push(Begun::Ended(Outcome::Done(answer)));
+                        continue;
+                    }
+                    let operation = Operation::Key { table: reference, key: command.key, op };
+                    #[cfg(feature = "sim")]
+                    if let Some(early) = self.acknowledge_early(&operation) {
+                        begun.push(early);
+                        continue;
+                    }
+                    let slot = packing.add(&operation, begun);
+                    begun.push(Begun::Pending { slot, is_write });
+                }
+            });
+            machine.supervision().count(counted.0, counted.1);
         });
-        let operation = Tally { operations: 1, ..Tally::default() };
-        if let Some(answer) = read.unwrap_or_else(|fault| Some(fault.into())) {
-            machine.supervision().count(table.id, operation);
-            return Some(Begun::Ended(Outcome::Done(answer)));
+        packing.submit(begun);
+        begun.len() == commands.len()
+    }
+
+    /// The defect by which the simulator's oracle is tried.
+    #[cfg(feature = "sim")]
+    fn acknowledge_early(&self, operation: &Operation<'_>) -> Option<Begun> {
+        let Operation::Key { op: KeyOp::PutNew(_) | KeyOp::Delete(None), .. } = operation else {
+            return None;
+        };
+        if !crate::sabotage::is(crate::sabotage::Sabotage::AcknowledgesEarly) {
+            return None;
         }
-        if op.is_write()
-            && let Err(fault) = self.admit(replica, &table, now, key, &op)
-        {
-            if fault.kind == Kind::Quota && !is_final {
-                return None;
-            }
-            machine.supervision().count(table.id, Tally { rejections: 1, ..operation });
-            return Some(Begun::Ended(Outcome::Done(fault.into())));
-        }
-        machine.supervision().count(table.id, operation);
-        let operation = Operation::Key { table: reference, key: command.key, op };
-        Some(match self.group.submit(entry::encode(&operation).into()) {
-            #[cfg(feature = "sim")]
-            Ok(_)
-                if matches!(op, KeyOp::PutNew(_) | KeyOp::Delete(None))
-                    && crate::sabotage::is(crate::sabotage::Sabotage::AcknowledgesEarly) =>
-            {
-                Begun::Ended(Outcome::Done(Answer::of(&winter_core::reply::Reply::Word("ok"))))
-            }
-            Ok(pending) => Begun::Pending(pending, op.is_write()),
-            Err(error) => Begun::Ended(outcome(Err(error), op.is_write())),
-        })
+        self.group.submit(entry::encode(operation).into()).ok()?;
+        let reply = winter_core::reply::Reply::Word("ok");
+        Some(Begun::Ended(Outcome::Done(Answer::of(&reply))))
     }
 
     /// Measures a write against the memory of every replica's node, and against
     /// the table's quotas.
     fn admit(
         &self,
+        is_full: bool,
         replica: &Replica,
         table: &Table,
         now: Timestamp,
         key: HashedKey<'_>,
         op: &KeyOp<'_>,
     ) -> Result<(), Fault> {
-        let is_full = self.limits.is_full(&self.group.voters());
         if !is_full && table.usage.is_none() {
             return Ok(());
         }
@@ -223,7 +260,7 @@ impl Leader {
     /// Moves the partition's clock on to now, so that what has expired is gone.
     async fn tick(&self) -> Result<(), NotDone> {
         // An operation that changes nothing: the letting go of no table.
-        let nothing = TableRef { id: winter_core::store::TableId(0), slot: 0 };
+        let nothing = TableRef { id: TableId(0), slot: 0 };
         self.settle(&Operation::Drop(nothing)).await.map(drop)
     }
 
@@ -241,6 +278,20 @@ impl Leader {
     }
 }
 
+/// Answers a read here and now; `None` if it has to go through the log.
+fn read(
+    replica: &mut Replica,
+    now: Timestamp,
+    table: TableRef,
+    key: HashedKey<'_>,
+    op: &KeyOp<'_>,
+) -> Option<Answer> {
+    match replica.read(now, table, key, op) {
+        Read::Answer(reply) => Some(Answer::of(&reply)),
+        Read::NeedsTick => None,
+    }
+}
+
 fn reference(table: &Arc<Table>) -> TableRef {
     TableRef { id: table.id, slot: table.slot }
 }
@@ -253,20 +304,6 @@ impl From<ReadError> for NotDone {
             ReadError::Stopped => Self::Declined,
         }
     }
-}
-
-fn outcome(result: Result<Answer, ProposeError>, is_write: bool) -> Outcome {
-    match result {
-        Ok(answer) => Outcome::Done(answer),
-        Err(ProposeError::Busy) => Outcome::Done(busy().into()),
-        // A read that may have been done has done nothing.
-        Err(ProposeError::Unknown) if is_write => Outcome::Unknown,
-        Err(_) => Outcome::NotDone,
-    }
-}
-
-fn busy() -> Fault {
-    Fault::new(Kind::Busy, "the partition has too much to do; nothing was done, send it later")
 }
 
 /// The reply to a command whose outcome nobody knows.

@@ -22,7 +22,7 @@ use super::life::give_up;
 use super::supervision::Supervision;
 use super::tables::Tables;
 use super::wire::Answer;
-use crate::consensus::{Machine, Replies, Source, Target, Unreadable};
+use crate::consensus::{Batch, Machine, Replies, Source, Target, Unreadable};
 use crate::node::{Node, faults};
 
 /// Bytes of the meta group's state that may be received.
@@ -80,11 +80,11 @@ impl Machine for MetaMachine {
 
     /// A command of the meta group is packed by whoever proposes it, with the
     /// time; commands go one by one, for they are rare.
-    fn pack(operations: &[Bytes], _: Timestamp) -> Bytes {
+    fn pack(commands: &[Batch], _: Timestamp) -> Bytes {
         let mut packed = Vec::new();
-        for operation in operations {
-            packed.extend_from_slice(&u32::try_from(operation.len()).unwrap_or(0).to_le_bytes());
-            packed.extend_from_slice(operation);
+        for Batch { bytes, .. } in commands {
+            packed.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(0).to_le_bytes());
+            packed.extend_from_slice(bytes);
         }
         packed.into()
     }
@@ -267,8 +267,8 @@ impl Machine for DataMachine {
     type Source = Frozen;
     type Target = Receiving;
 
-    fn pack(operations: &[Bytes], stamp: Timestamp) -> Bytes {
-        entry::pack(stamp, operations.iter().map(|operation| &**operation)).into()
+    fn pack(batches: &[Batch], stamp: Timestamp) -> Bytes {
+        entry::pack(stamp, batches.iter().map(|batch| &*batch.bytes)).into()
     }
 
     fn apply(&mut self, index: u64, entry: &[u8], replies: &mut Replies<Answer>) {

@@ -1,10 +1,9 @@
-//! The way of a command to those who can do it: its partition's leader, on this
+//! The way of what is asked to those who can do it: a partition's leader, on this
 //! node or another, and the meta group's.
 //!
 //! A command is sent again only when nothing was done; until it is done, or may
 //! have been, or the time for it is over.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,64 +12,16 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply, TableState};
-use winter_core::cluster::{GroupId, NodeId, PartitionId};
-use winter_core::command::KeyCommand;
-use winter_core::store::{partition_of, table_hash};
+use winter_core::cluster::{GroupId, NodeId};
 
 use super::Inner;
 use super::leader::{unavailable, unknown};
-use super::wire::{
-    self, Affair, Answer, Ask, Command, NewTable, NotDone, Outcome, ProposeFault, Proposed,
-};
+use super::wire::{self, Affair, Answer, NewTable, NotDone, ProposeFault, Proposed};
 use crate::consensus::ProposeError;
 use crate::peers::{CallError, Channel};
 
 /// How long to wait before those are asked again who could not do it.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// A session's commands on keys, parted by whom they are for.
-#[derive(Debug, Default)]
-pub struct Keys {
-    count: usize,
-    parts: Vec<Part>,
-}
-
-/// Commands of one partition, in their order.
-#[derive(Debug)]
-struct Part {
-    partition: PartitionId,
-    /// Which of the session's commands they are.
-    places: Vec<usize>,
-    body: Bytes,
-    is_read_only: bool,
-}
-
-impl Keys {
-    /// Parts commands among `partitions`; without any, nobody can do them.
-    #[must_use]
-    pub fn part(commands: &[KeyCommand<'_>], partitions: Option<u16>) -> Self {
-        let count = commands.len();
-        let Some(partitions) = partitions else { return Self { count, parts: Vec::new() } };
-        let mut parted: Vec<(u16, Vec<usize>)> = Vec::new();
-        for (place, command) in commands.iter().enumerate() {
-            let partition = partition_of(table_hash(command.table), command.key, partitions);
-            match parted.iter_mut().find(|(number, _)| *number == partition) {
-                Some((_, places)) => places.push(place),
-                None => parted.push((partition, vec![place])),
-            }
-        }
-        let part = |(number, places): (u16, Vec<usize>)| {
-            let keys = places.iter().map(|&place| Command::from(&commands[place])).collect();
-            Part {
-                partition: PartitionId(number),
-                body: wire::encode(&Ask::Keys(keys)),
-                is_read_only: places.iter().all(|&place| !commands[place].op.is_write()),
-                places,
-            }
-        };
-        Self { count, parts: parted.into_iter().map(part).collect() }
-    }
-}
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who led each group when last heard of.
 #[derive(Debug, Default)]
@@ -111,115 +62,6 @@ enum Asked {
 }
 
 impl Inner {
-    /// Does a session's commands: their answers, in their order.
-    pub(crate) async fn run_keys(self: &Arc<Self>, keys: Keys) -> Vec<Answer> {
-        let deadline = Instant::now() + self.command_timeout;
-        let mut answers: Vec<Answer> = Vec::new();
-        answers.resize_with(keys.count, || unavailable().into());
-        let mut first = self.ask_together(&keys.parts, deadline).await;
-        let asked = keys.parts.into_iter().enumerate().map(|(number, part)| {
-            let (inner, first) = (Arc::clone(self), first.remove(&number));
-            async move {
-                let done = inner.run_part(&part, first, deadline).await;
-                (part, done)
-            }
-        });
-        for (part, outcomes) in futures_util::future::join_all(asked).await {
-            for (place, outcome) in part.places.into_iter().zip(outcomes) {
-                answers[place] = Answer::to(outcome);
-            }
-        }
-        answers
-    }
-
-    /// Asks other nodes that seem to lead several of the parts for all of them at
-    /// once: what came of it, by the part's number. What a node did not do is left out.
-    async fn ask_together(
-        self: &Arc<Self>,
-        parts: &[Part],
-        deadline: Instant,
-    ) -> BTreeMap<usize, Asked> {
-        let mut together: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-        for (number, part) in parts.iter().enumerate().filter(|_| parts.len() > 1) {
-            let leader = self.candidate(GroupId::Data(part.partition), None, 0);
-            if let Some(node) = leader.filter(|&node| node != self.me) {
-                together.entry(node).or_default().push(number);
-            }
-        }
-        let calls = together.into_iter().filter(|(_, numbers)| numbers.len() > 1);
-        let calls = calls.map(|(node, numbers)| async move {
-            let several: Vec<_> =
-                numbers.iter().map(|&n| (parts[n].partition, &*parts[n].body)).collect();
-            self.counters.forwarded.bump();
-            let body = wire::encode(&several);
-            let called =
-                self.peers().call(node, Channel::BATCHES, GroupId::Meta, body, deadline).await;
-            let lost = || numbers.iter().map(|&number| (number, Asked::Lost)).collect();
-            let answers = match called {
-                Ok(answer) => wire::decode::<Vec<Result<Bytes, NotDone>>>(&answer),
-                Err(CallError::NotSent(_)) => return Vec::new(),
-                Err(CallError::Lost(_)) => return lost(),
-            };
-            let Some(answers) = answers.filter(|answers| answers.len() == numbers.len()) else {
-                return lost();
-            };
-            let done = numbers.iter().zip(answers);
-            done.filter_map(|(&number, answer)| Some((number, Asked::Answered(answer.ok()?))))
-                .collect()
-        });
-        futures_util::future::join_all(calls).await.into_iter().flatten().collect()
-    }
-
-    /// Does the commands of a partition; `first` is what came of asking already.
-    async fn run_part(
-        self: &Arc<Self>,
-        part: &Part,
-        first: Option<Asked>,
-        deadline: Instant,
-    ) -> Vec<Outcome> {
-        let group = GroupId::Data(part.partition);
-        let count = part.places.len();
-        let fallback = if part.is_read_only { Outcome::NotDone } else { Outcome::Unknown };
-        let mut body = part.body.clone();
-        let mut done: Vec<Outcome> = Vec::with_capacity(count);
-        let mut first = match first {
-            Some(Asked::Answered(answer)) => Some(Ok(Some(answer))),
-            Some(Asked::Lost) if !part.is_read_only => Some(Err(())),
-            _ => None,
-        };
-        loop {
-            let asked = match first.take() {
-                Some(asked) => asked,
-                None => self.ask_leader(group, body.clone(), deadline, part.is_read_only).await,
-            };
-            match asked {
-                Ok(Some(answer)) => {
-                    let outcomes: Vec<Outcome> = wire::decode(&answer).unwrap_or_default();
-                    if outcomes.len() != count - done.len() {
-                        done.resize(count, fallback);
-                        return done;
-                    }
-                    // What comes after the last command that was begun may be sent again.
-                    let begun = outcomes.iter().rposition(|o| *o != Outcome::NotDone);
-                    let begun = begun.map_or(0, |last| last + 1);
-                    done.extend(outcomes.into_iter().take(begun));
-                    if done.len() == count || Instant::now() >= deadline {
-                        break;
-                    }
-                    body = rest_of(&part.body, done.len());
-                    sleep(PAUSE).await;
-                }
-                Ok(None) => break,
-                Err(()) => {
-                    done.resize(count, fallback);
-                    return done;
-                }
-            }
-        }
-        done.resize(count, Outcome::NotDone);
-        done
-    }
-
     /// Asks a group's leader, whoever that turns out to be: its answer, `None`
     /// when nothing was done until the deadline, or an error when it may have been.
     pub(crate) async fn ask_leader(
@@ -262,7 +104,12 @@ impl Inner {
     }
 
     /// Whom to ask: whoever is said to lead, or one voter after the other.
-    fn candidate(&self, group: GroupId, hint: Option<NodeId>, turn: usize) -> Option<NodeId> {
+    pub(super) fn candidate(
+        &self,
+        group: GroupId,
+        hint: Option<NodeId>,
+        turn: usize,
+    ) -> Option<NodeId> {
         if hint.is_some() {
             return hint;
         }
@@ -399,12 +246,4 @@ impl Inner {
         }
         Err(if may_have_been_done { unknown() } else { unavailable() }.into())
     }
-}
-
-/// The commands of a part from the `done`th on.
-fn rest_of(body: &[u8], done: usize) -> Bytes {
-    let Some(Ask::Keys(mut commands)) = wire::decode::<Ask<'_>>(body) else {
-        unreachable!("this node wrote it")
-    };
-    wire::encode(&Ask::Keys(commands.split_off(done)))
 }

@@ -14,8 +14,7 @@ use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::router::Keys;
-use super::{Cluster, Whole};
+use super::{Cluster, Keys, Whole};
 
 /// Keys of one step of a scan.
 const SCAN_COUNT: u64 = 1_000;

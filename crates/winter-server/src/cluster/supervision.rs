@@ -38,7 +38,9 @@ impl Supervision {
 
     /// Counts what was asked of a table.
     pub(crate) fn count(&self, table: TableId, asked: Tally) {
-        self.0.lock().entry(table).or_default().tally += asked;
+        if asked != Tally::default() {
+            self.0.lock().entry(table).or_default().tally += asked;
+        }
     }
 
     /// Whether a table answers nothing here until it is revived or dropped.

@@ -50,16 +50,15 @@ impl Limits {
         self.known.lock().pulses.retain(|node, _| members.contains(node));
     }
 
-    /// Whether one of `nodes` can take no more.
-    pub(crate) fn is_full(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        if nodes.contains(&self.me) && self.node.memory.is_full() {
-            return true;
-        }
-        let known = self.known.lock();
-        nodes
-            .iter()
-            .filter(|&&node| node != self.me)
-            .any(|node| known.pulses.get(node).is_some_and(|pulse| pulse.is_full))
+    /// Whether one of `nodes` can take no more. They are looked up only if
+    /// anybody cannot.
+    pub(crate) fn is_full(&self, nodes: impl FnOnce() -> BTreeSet<NodeId>) -> bool {
+        let is_full_here = self.node.memory.is_full();
+        let full =
+            |(&node, pulse): (&NodeId, &Pulse)| (pulse.is_full && node != self.me).then_some(node);
+        let mut full: BTreeSet<NodeId> = self.known.lock().pulses.iter().filter_map(full).collect();
+        full.extend(is_full_here.then_some(self.me));
+        !full.is_empty() && !full.is_disjoint(&nodes())
     }
 
     /// Lets a write in that adds `cost` to `table`, if its quotas allow it.

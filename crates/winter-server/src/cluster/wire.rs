@@ -15,6 +15,8 @@ use winter_core::fault::{Fault, Kind};
 use winter_core::reply::Reply;
 use winter_core::time::Ttl;
 
+/// A message has room for so many bytes at first.
+const MESSAGE_BYTES: usize = 512;
 /// Every word that a reply on a key can be.
 const WORDS: [&str; 6] = ["ok", "added", "exists", "conflict", "never", "internal"];
 
@@ -374,7 +376,9 @@ pub(crate) enum ProposeFault {
 
 /// Writes a message.
 pub(crate) fn encode(message: &impl Serialize) -> Bytes {
-    Bytes::from(postcard::to_stdvec(message).expect("messages hold nothing that cannot be written"))
+    let room = Vec::with_capacity(MESSAGE_BYTES);
+    let written = postcard::to_extend(message, room);
+    Bytes::from(written.expect("messages hold nothing that cannot be written"))
 }
 
 /// Reads a message that fills `bytes`.

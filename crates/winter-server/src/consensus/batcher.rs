@@ -2,8 +2,9 @@
 //!
 //! An entry costs a message to each replica and back, however long it is. So
 //! what waits goes together: the batcher proposes at once when nothing is in
-//! flight, and while as many entries are in flight as may be, what comes in the
-//! meantime fills the next. It never waits for an entry to fill.
+//! flight, and what comes in the meantime fills the next entry. That one goes
+//! when the first is through, or when it is full: a second in flight that is
+//! not would cost as much as the first, and carry half.
 //!
 //! It also keeps the deadlines: an operation that could not be proposed in time
 //! is refused, and nothing was done; one that was proposed and has no reply in
@@ -19,13 +20,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use winter_core::time::Timestamp;
 
 use super::counters::Counters;
 use super::error::ProposeError;
+use super::gather::{Gather, Slot};
 use super::machine::Machine;
 use super::options::Options;
 
@@ -34,18 +36,35 @@ const READY_WAIT: Duration = Duration::from_millis(2);
 /// What an operation takes in the queue beside its bytes, about.
 const OPERATION_BYTES: usize = 128;
 
-type Outcome<R> = Result<R, ProposeError>;
-
 /// The reply to an operation, once it is applied here.
 #[derive(Debug)]
-pub struct Pending<R>(oneshot::Receiver<Outcome<R>>);
+pub struct Pending<R>(Gather<R>);
 
 impl<R> Future for Pending<R> {
-    type Output = Outcome<R>;
+    type Output = Result<R, ProposeError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let received = Pin::new(&mut self.0).poll(context);
-        received.map(|outcome| outcome.unwrap_or(Err(ProposeError::Unknown)))
+        Pin::new(&mut self.0).poll(context).map(|mut outcomes| {
+            let outcome = outcomes.pop().unwrap_or(Err(ProposeError::Unknown));
+            outcome.and_then(|mut replies| replies.pop().ok_or(ProposeError::Unknown))
+        })
+    }
+}
+
+/// Operations of one group that keep together: they stand in one entry, one
+/// after the other. What one machine makes of several operations' bytes in a row
+/// must be what it makes of them one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The operations' bytes.
+    pub bytes: Vec<u8>,
+    /// How many they are.
+    pub count: usize,
+}
+
+impl From<Bytes> for Batch {
+    fn from(operation: Bytes) -> Self {
+        Self { bytes: operation.into(), count: 1 }
     }
 }
 
@@ -66,42 +85,64 @@ pub(super) struct Queue<R> {
     sender: mpsc::Sender<Waiting<R>>,
     bytes: Arc<AtomicUsize>,
     bytes_max: usize,
+    /// With so many bytes an entry is full, of which the batcher is told.
+    entry_bytes: usize,
+    filled: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct Waiting<R> {
-    operation: Bytes,
+    batch: Batch,
     since: Instant,
-    reply: oneshot::Sender<Outcome<R>>,
+    slot: Slot<R>,
 }
 
 impl<R> Waiting<R> {
     fn bytes(&self) -> usize {
-        self.operation.len() + OPERATION_BYTES
+        self.batch.bytes.len() + OPERATION_BYTES
     }
 }
 
 impl<R> Queue<R> {
     /// Puts an operation in, behind all that were put in before.
     pub(super) fn put(&self, operation: Bytes) -> Result<Pending<R>, ProposeError> {
-        let (reply, pending) = oneshot::channel();
-        let waiting = Waiting { operation, since: Instant::now(), reply };
-        let bytes = waiting.bytes();
+        let mut gather = Gather::default();
+        self.put_batch(operation.into(), &mut gather)?;
+        Ok(Pending(gather))
+    }
+
+    /// Puts a batch in, of which `gather` is told in a slot of its own; in none
+    /// when it is refused.
+    pub(super) fn put_batch(
+        &self,
+        batch: Batch,
+        gather: &mut Gather<R>,
+    ) -> Result<(), ProposeError> {
+        let bytes = batch.bytes.len() + OPERATION_BYTES;
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         // One that is longer than the queue alone may go through an empty one.
         let is_full = before > 0 && before + bytes > self.bytes_max;
-        let sent = if is_full {
+        let place = if is_full {
             Err(ProposeError::Busy)
         } else {
-            self.sender.try_send(waiting).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => ProposeError::Busy,
-                mpsc::error::TrySendError::Closed(_) => ProposeError::Stopped,
+            self.sender.try_reserve().map_err(|error| match error {
+                mpsc::error::TrySendError::Full(()) => ProposeError::Busy,
+                mpsc::error::TrySendError::Closed(()) => ProposeError::Stopped,
             })
         };
-        if sent.is_err() {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        match place {
+            Ok(place) => {
+                place.send(Waiting { batch, since: Instant::now(), slot: gather.slot() });
+                if before < self.entry_bytes && before + bytes >= self.entry_bytes {
+                    self.filled.notify_one();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Err(error)
+            }
         }
-        sent.map(|()| Pending(pending))
     }
 
     /// Bytes that wait to be proposed.
@@ -116,7 +157,8 @@ pub(super) struct Flight<R> {
 }
 
 struct Waiters<R> {
-    replies: Mutex<Vec<oneshot::Sender<Outcome<R>>>>,
+    /// How many operations each has in the entry.
+    slots: Mutex<Vec<(usize, Slot<R>)>>,
     has_landed: AtomicBool,
     landed: Arc<Notify>,
     since: Instant,
@@ -126,8 +168,8 @@ struct Waiters<R> {
 impl<R> Waiters<R> {
     /// Tells all who still wait the same. Who gave up waiting is not missed.
     fn tell_all(&self, error: ProposeError) {
-        for waiter in self.replies.lock().drain(..) {
-            let _ = waiter.send(Err(error));
+        for (_, slot) in self.slots.lock().drain(..) {
+            slot.fill(Err(error));
         }
     }
 }
@@ -136,9 +178,12 @@ impl<R> Flight<R> {
     /// The entry was applied: each operation has its reply, in order.
     pub(super) fn land(self, replies: Vec<R>) {
         self.waiters.counters.commit(self.waiters.since.elapsed());
-        let waiters = std::mem::take(&mut *self.waiters.replies.lock());
-        for (waiter, reply) in waiters.into_iter().zip(replies) {
-            let _ = waiter.send(Ok(reply));
+        let slots = std::mem::take(&mut *self.waiters.slots.lock());
+        let mut replies = replies.into_iter();
+        for (count, slot) in slots {
+            let replies: Vec<R> = replies.by_ref().take(count).collect();
+            let is_whole = replies.len() == count;
+            slot.fill(if is_whole { Ok(replies) } else { Err(ProposeError::Unknown) });
         }
     }
 
@@ -172,10 +217,11 @@ pub(super) struct Batcher<M: Machine, P> {
     /// The first that waits, out of the queue so that its age can be seen.
     head: Option<Waiting<M::Reply>>,
     flights: VecDeque<(Instant, Arc<Waiters<M::Reply>>)>,
-    landed: Arc<Notify>,
+    /// An entry has landed, or another is full.
+    woken: Arc<Notify>,
     counters: Arc<Counters>,
     /// Kept from entry to entry for its room.
-    operations: Vec<Bytes>,
+    batches: Vec<Batch>,
 }
 
 impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
@@ -197,22 +243,29 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
             queue_bytes,
             head: None,
             flights: VecDeque::new(),
-            landed: Arc::default(),
+            woken: Arc::default(),
             counters,
-            operations: Vec::new(),
+            batches: Vec::new(),
         };
-        (Queue { sender, bytes, bytes_max: options.queue_bytes_max }, batcher)
+        let queue = Queue {
+            sender,
+            bytes,
+            bytes_max: options.queue_bytes_max,
+            entry_bytes: options.entry_bytes_max,
+            filled: Arc::clone(&batcher.woken),
+        };
+        (queue, batcher)
     }
 
     /// Packs and proposes until told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let landed = Arc::clone(&self.landed);
+        let woken = Arc::clone(&self.woken);
         loop {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = landed.notified() => {}
+                () = woken.notified() => {}
                 waiting = self.queue.recv(), if self.head.is_none() => match waiting {
                     Some(waiting) => self.head = Some(waiting),
                     None => break,
@@ -227,13 +280,16 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
         }
         self.queue.close();
         while let Some(waiting) = self.next() {
-            let _ = waiting.reply.send(Err(ProposeError::Stopped));
+            waiting.slot.fill(Err(ProposeError::Stopped));
         }
     }
 
-    /// Whether something waits that could be proposed.
+    /// Whether something waits that should be proposed now.
     fn has_room(&self) -> bool {
-        self.head.is_some() && self.flights.len() < self.options.entries_in_flight_max
+        let is_full = || self.queue_bytes.load(Ordering::Relaxed) >= self.options.entry_bytes_max;
+        let flying = self.flights.len();
+        let may_fly = flying == 0 || flying < self.options.entries_in_flight_max && is_full();
+        may_fly && self.head.is_some()
     }
 
     /// When something is due to be given up, or to be tried again.
@@ -241,7 +297,7 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
         let ready = self.has_room().then(|| Instant::now() + READY_WAIT);
         let queued = self.head.as_ref().map(|head| head.since + self.options.queue_wait);
         let waits = |(since, waiters): &(Instant, Arc<Waiters<_>>)| {
-            let is_empty = waiters.replies.lock().is_empty();
+            let is_empty = waiters.slots.lock().is_empty();
             (!is_empty).then_some(*since + self.options.commit_wait)
         };
         queued.into_iter().chain(ready).chain(self.flights.iter().filter_map(waits)).min()
@@ -258,8 +314,8 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
         // What is in the queue came no earlier than its head.
         while let Some(late) = self.head.take_if(|head| head.since + self.options.queue_wait <= now)
         {
-            let _ = late.reply.send(Err(ProposeError::Unavailable));
-            self.queue_bytes.fetch_sub(late.operation.len() + OPERATION_BYTES, Ordering::Relaxed);
+            self.queue_bytes.fetch_sub(late.bytes(), Ordering::Relaxed);
+            late.slot.fill(Err(ProposeError::Unavailable));
             self.head = self.queue.try_recv().ok();
         }
     }
@@ -272,23 +328,23 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
 
     /// Packs the next entry and proposes it.
     async fn propose_next(&mut self) {
-        let mut replies = Vec::new();
-        let mut bytes = 0;
-        while replies.len() < self.options.entry_operations_max {
-            let Some(waiting) = self.next_of(bytes) else { break };
-            bytes += waiting.operation.len();
-            self.operations.push(waiting.operation);
-            replies.push(waiting.reply);
+        let mut slots = Vec::new();
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(waiting) = self.next_of(count, bytes) {
+            count += waiting.batch.count;
+            bytes += waiting.batch.bytes.len();
+            slots.push((waiting.batch.count, waiting.slot));
+            self.batches.push(waiting.batch);
         }
         self.last_stamp = self.last_stamp.max((self.stamp)());
-        let entry = M::pack(&self.operations, self.last_stamp);
-        self.operations.clear();
-        self.counters.propose(replies.len());
+        let entry = M::pack(&self.batches, self.last_stamp);
+        self.batches.clear();
+        self.counters.propose(count);
         let since = Instant::now();
         let waiters = Arc::new(Waiters {
-            replies: Mutex::new(replies),
+            slots: Mutex::new(slots),
             has_landed: AtomicBool::new(false),
-            landed: Arc::clone(&self.landed),
+            landed: Arc::clone(&self.woken),
             since,
             counters: Arc::clone(&self.counters),
         });
@@ -299,14 +355,15 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
         }
     }
 
-    /// The next operation, if it fits an entry that has `bytes` already.
-    fn next_of(&mut self, bytes: usize) -> Option<Waiting<M::Reply>> {
+    /// The next batch, if it fits an entry that has so many operations and bytes already.
+    fn next_of(&mut self, count: usize, bytes: usize) -> Option<Waiting<M::Reply>> {
         if self.head.is_none() {
             self.head = self.queue.try_recv().ok();
         }
-        let head = self.head.as_ref()?;
-        let fits = bytes == 0 || bytes + head.operation.len() <= self.options.entry_bytes_max;
-        if fits { self.next() } else { None }
+        let head = &self.head.as_ref()?.batch;
+        let fits = count + head.count <= self.options.entry_operations_max
+            && bytes + head.bytes.len() <= self.options.entry_bytes_max;
+        if count == 0 || fits { self.next() } else { None }
     }
 }
 
@@ -325,9 +382,10 @@ mod tests {
         type Source = Self;
         type Target = Self;
 
-        fn pack(operations: &[Bytes], stamp: Timestamp) -> Bytes {
-            let stamp = Bytes::from(stamp.as_millis().to_string());
-            [&[stamp], operations].concat().join(&b' ').into()
+        fn pack(batches: &[Batch], stamp: Timestamp) -> Bytes {
+            let stamp = stamp.as_millis().to_string().into_bytes();
+            let batches = batches.iter().map(|batch| &*batch.bytes);
+            [&*stamp].into_iter().chain(batches).collect::<Vec<_>>().join(&b' ').into()
         }
 
         fn apply(&mut self, _: u64, _: &[u8], _: &mut Replies<Bytes>) {}
@@ -418,23 +476,42 @@ mod tests {
         }
     }
 
+    /// Anything that waits fills an entry.
+    fn small() -> Options {
+        Options { entry_bytes_max: 1, ..Options::default() }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn two_entries_fly_and_what_comes_meanwhile_fills_the_next() {
+    async fn one_entry_flies_and_what_comes_meanwhile_fills_the_next() {
         let bench = Bench::new(Options::default(), &[7]);
         let mut pending = vec![bench.put("a")];
         assert_eq!(bench.flying().await, ["7 a"], "at once, and alone");
-        pending.push(bench.put("b"));
-        assert_eq!(bench.flying().await, ["7 a", "7 b"]);
-        pending.extend(["c", "d", "e"].map(|operation| bench.put(operation)));
-        assert_eq!(bench.flying().await, ["7 a", "7 b"]);
+        pending.extend(["b", "c"].map(|operation| bench.put(operation)));
+        assert_eq!(bench.flying().await, ["7 a"]);
+        pending.extend(["d", "e"].map(|operation| bench.put(operation)));
         bench.land();
-        assert_eq!(bench.flying().await, ["7 b", "7 c d e"]);
-        bench.land();
+        assert_eq!(bench.flying().await, ["7 b c d e"]);
         bench.land();
         for (pending, reply) in pending.into_iter().zip(["a", "b", "c", "d", "e"]) {
             assert_eq!(pending.await, Ok(reply.into()));
         }
         assert_eq!(bench.queue.bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_entry_flies_beside_the_first_and_a_third_waits() {
+        let options = Options { entry_bytes_max: 2 * OPERATION_BYTES, ..Options::default() };
+        let bench = Bench::new(options, &[7]);
+        let mut pending = vec![bench.put("a")];
+        bench.flying().await;
+        pending.push(bench.put("b"));
+        assert_eq!(bench.flying().await, ["7 a"], "it is not full");
+        pending.push(bench.put("c"));
+        assert_eq!(bench.flying().await, ["7 a", "7 b c"]);
+        pending.extend(["d", "e", "f"].map(|operation| bench.put(operation)));
+        assert_eq!(bench.flying().await, ["7 a", "7 b c"]);
+        bench.land();
+        assert_eq!(bench.flying().await, ["7 b c", "7 d e f"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -455,8 +532,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_batch_is_not_torn_apart_and_its_replies_come_together() {
+        let options =
+            Options { entry_operations_max: 4, entries_in_flight_max: 100, ..Options::default() };
+        let options = Options { entry_bytes_max: 100, ..options };
+        let bench = Bench::new(options, &[7]);
+        let mut gather = Gather::default();
+        let _alone = bench.put("a");
+        for (count, operations) in [(2, "b c"), (2, "d e"), (5, "f g h i j"), (1, "k")] {
+            let batch = Batch { bytes: operations.into(), count };
+            bench.queue.put_batch(batch, &mut gather).unwrap();
+        }
+        let flying = ["7 a b c", "7 d e", "7 f g h i j", "7 k"];
+        assert_eq!(bench.flying().await, flying, "one that is too long goes alone");
+        bench.land();
+        bench.land();
+        bench.next().1.fail(ProposeError::Unavailable);
+        // It answers less than it was asked.
+        bench.next().1.land(Vec::new());
+        let replies = |texts: [&'static str; 2]| Ok(texts.map(Bytes::from).to_vec());
+        let lost = Err(ProposeError::Unknown);
+        let refused = Err(ProposeError::Unavailable);
+        assert_eq!(gather.await, [replies(["b", "c"]), replies(["d", "e"]), refused, lost]);
+        assert_eq!(bench.queue.bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn stamps_never_go_back_though_the_clock_does() {
-        let options = Options { entries_in_flight_max: 100, ..Options::default() };
+        let options = Options { entries_in_flight_max: 100, ..small() };
         let bench = Bench::new(options, &[5, 9, 3, 10]);
         let mut pending = Vec::new();
         for operation in ["a", "b", "c", "d"] {
@@ -468,7 +571,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_proposed_in_time_is_refused_and_what_has_no_reply_is_unknown() {
-        let bench = Bench::new(Options::default(), &[7]);
+        let bench = Bench::new(small(), &[7]);
         let flying = [bench.put("a"), {
             bench.flying().await;
             bench.put("b")
@@ -525,7 +628,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_proposer_that_is_not_ready_is_waited_for() {
-        let bench = Bench::new(Options::default(), &[7]);
+        let bench = Bench::new(small(), &[7]);
         let _flying = bench.put("not ready");
         bench.flying().await;
         let waiting = bench.put("a");
@@ -542,7 +645,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_it_stops_what_waits_was_not_done() {
-        let bench = Bench::new(Options::default(), &[7]);
+        let bench = Bench::new(small(), &[7]);
         let flying = [bench.put("a"), {
             bench.flying().await;
             bench.put("b")

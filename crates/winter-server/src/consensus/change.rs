@@ -132,9 +132,14 @@ impl<M: Machine> Group<M> {
             return Err(ChangeError::Refused(format!("{to} has no vote")));
         }
         self.caught_up(to, wait).await?;
+        self.hand_over();
         let begun = timeout(wait, self.raft().trigger().transfer_leader(to)).await;
         begun.map_err(|_| ChangeError::Unknown)?.map_err(|_| ChangeError::Stopped)?;
-        match self.led_by_another(wait).await {
+        let led_by = self.led_by_another(wait).await;
+        if led_by.is_some() {
+            self.is_handed_over();
+        }
+        match led_by {
             Some(leader) if leader == to => Ok(()),
             Some(leader) => Err(ChangeError::NotLeader { leader: Some(leader) }),
             None => Err(ChangeError::Unknown),

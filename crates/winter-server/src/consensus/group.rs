@@ -2,32 +2,34 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::ForwardReason;
-use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
-use openraft::raft::ClientWriteResult;
+use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::LinearizerOption;
+use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::RaftLeaderId as _;
 use openraft::{BasicNode, Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use winter_core::cluster::{Address, GroupId, NodeId};
 
-use super::batcher::{Batcher, Flight, Pending, Proposer, Queue, Stamp};
+use super::batcher::{Batch, Batcher, Pending, Queue, Stamp};
 use super::counters::Counters;
 use super::error::{ProposeError, ReadError, StartError};
+use super::gather::Gather;
 use super::log::Log;
 use super::machine::Machine;
 use super::network::Network;
 use super::options::{Options, SNAPSHOT_WAIT};
+use super::proposer::Core;
 use super::snapshot::Inbox;
 use super::state::{Applier, State};
 use super::status::Status;
 use super::transport::Transport;
-use super::types::{Applied, Command, Runtime, Types, Vote};
+use super::types::{Runtime, Types, Vote};
 use super::upkeep::Upkeep;
 use super::watch::Watch;
 use super::wire::{Refusal, Request, Response};
@@ -55,6 +57,10 @@ struct Inner<M: Machine> {
     log: Log,
     queue: Queue<M::Reply>,
     inbox: Arc<Inbox<M>>,
+    metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+    /// No read of this term or an earlier one trusts the lease without asking
+    /// the core, for leadership was handed over in it.
+    handed_over: AtomicU64,
     stop: CancellationToken,
     _stops_with_the_last: DropGuard,
 }
@@ -137,8 +143,12 @@ impl<M: Machine> Group<M> {
             .map_err(|error| StartError(error.to_string()))?;
 
         let stop = CancellationToken::new();
-        let proposer =
-            Core { raft: raft.clone(), wait: options.commit_wait, lease: options.lease() };
+        let proposer = Core {
+            raft: raft.clone(),
+            metrics: raft.metrics(),
+            wait: options.commit_wait,
+            lease: options.lease(),
+        };
         let (queue, batcher) =
             Batcher::<M, _>::new(options, stamp, proposer, Arc::clone(&counters));
         let inbox = Arc::<Inbox<M>>::default();
@@ -154,7 +164,20 @@ impl<M: Machine> Group<M> {
         tokio::spawn(upkeep.run(stop.clone()));
         tokio::spawn(watch.run(stop.clone()));
         let _stops_with_the_last = stop.clone().drop_guard();
-        let inner = Inner { options, raft, state, log, queue, inbox, stop, _stops_with_the_last };
+        let metrics = raft.metrics();
+        let handed_over = AtomicU64::new(0);
+        let inner = Inner {
+            options,
+            raft,
+            state,
+            log,
+            queue,
+            inbox,
+            metrics,
+            handed_over,
+            stop,
+            _stops_with_the_last,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -172,6 +195,32 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// [`ProposeError`]; nothing was done then.
     pub fn submit(&self, operation: Bytes) -> Result<Pending<M::Reply>, ProposeError> {
+        self.takes_proposals()?;
+        self.0.queue.put(operation)
+    }
+
+    /// As [`submit`](Self::submit), for operations that keep together: `gather`
+    /// is told of them in a slot of its own, and in none when they are refused.
+    /// They should be no more than [`batch_max`](Self::batch_max).
+    ///
+    /// # Errors
+    /// [`ProposeError`]; nothing was done then.
+    pub fn submit_batch(
+        &self,
+        batch: Batch,
+        gather: &mut Gather<M::Reply>,
+    ) -> Result<(), ProposeError> {
+        self.takes_proposals()?;
+        self.0.queue.put_batch(batch, gather)
+    }
+
+    /// The operations that one entry takes, and their bytes.
+    #[must_use]
+    pub fn batch_max(&self) -> (usize, usize) {
+        (self.0.options.entry_operations_max, self.0.options.entry_bytes_max)
+    }
+
+    fn takes_proposals(&self) -> Result<(), ProposeError> {
         if self.0.stop.is_cancelled() {
             return Err(ProposeError::Stopped);
         }
@@ -184,7 +233,7 @@ impl<M: Machine> Group<M> {
         if self.bytes() >= self.0.options.log_bytes_max {
             return Err(ProposeError::Busy);
         }
-        self.0.queue.put(operation)
+        Ok(())
     }
 
     /// Makes sure that what is applied here holds all that was acknowledged
@@ -196,6 +245,9 @@ impl<M: Machine> Group<M> {
     pub async fn read_barrier(&self, policy: ReadPolicy) -> Result<(), ReadError> {
         #[cfg(feature = "sim")]
         if crate::sabotage::is(crate::sabotage::Sabotage::ReadsWithoutBarrier) {
+            return Ok(());
+        }
+        if policy == ReadPolicy::Lease && self.is_surely_leader() {
             return Ok(());
         }
         let wait = self.0.options.read_wait;
@@ -222,6 +274,42 @@ impl<M: Machine> Group<M> {
             }
         };
         timeout(wait, confirmed).await.unwrap_or(Err(ReadError::Unavailable))
+    }
+
+    /// Whether this replica leads and has applied all that anybody was told of,
+    /// as can be seen without asking its core: that costs two wake-ups.
+    ///
+    /// What is seen may be old, but a lease that was good then is good until its
+    /// end: nobody else is elected before, unless this replica hands over, which
+    /// is noted first. An applied entry of this leader's own stands behind all
+    /// of its predecessors, and what it has acknowledged itself it had applied.
+    #[must_use]
+    pub fn is_surely_leader(&self) -> bool {
+        let handed_over = self.0.handed_over.load(Ordering::SeqCst);
+        let leads = self.look(|now| {
+            let age_max = self.0.options.read_age_max();
+            let is_confirmed = now.last_quorum_acked.is_some_and(|at| at.elapsed() < age_max);
+            let is_running = now.running_state.is_ok() && !self.0.stop.is_cancelled();
+            let leads = is_running && now.state == ServerState::Leader;
+            let leader = *now.vote.leader_id();
+            (leads && is_confirmed && leader.term() > handed_over).then_some(leader)
+        });
+        leads.is_some_and(|leader| {
+            let is_mine = *leader.node_id() == self.0.state.me;
+            is_mine && self.0.state.applied_of() == Some(leader.to_committed())
+        })
+    }
+
+    /// Notes that leadership is about to be handed over.
+    pub(super) fn hand_over(&self) {
+        self.0.handed_over.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Notes that another replica leads now. When it is not known whether one
+    /// does, the core is asked before each read.
+    pub(super) fn is_handed_over(&self) {
+        let term = self.look(|now| now.current_term);
+        self.0.handed_over.store(term, Ordering::SeqCst);
     }
 
     /// Runs a read on what is applied here. Keep it short: nothing is applied
@@ -300,7 +388,7 @@ impl<M: Machine> Group<M> {
 
     /// A short look: whoever writes the metrics waits for it.
     fn look<T>(&self, look: impl FnOnce(&RaftMetrics<Types>) -> T) -> T {
-        look(&self.0.raft.metrics().borrow_watched())
+        look(&self.0.metrics.borrow_watched())
     }
 
     /// Bytes that the group holds beside its machine: its log, and the
@@ -345,59 +433,4 @@ fn seed(me: NodeId, group: GroupId) -> u64 {
         GroupId::Data(partition) => u64::from(partition.0),
     };
     me.0.rotate_left(17) ^ group.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// Where the batcher's entries go.
-struct Core<M: Machine> {
-    raft: Raft<Types, Applier<M>>,
-    wait: Duration,
-    lease: Duration,
-}
-
-impl<M: Machine> Proposer<M::Reply> for Core<M> {
-    fn is_ready(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let now = metrics.borrow_watched();
-        let is_confirmed = || now.last_quorum_acked.is_some_and(|at| at.elapsed() < self.lease);
-        // Whoever does not lead is told so by the core.
-        now.state != ServerState::Leader
-            || now.running_state.is_err()
-            || is_confirmed()
-            || now.membership_config.voter_ids().count() == 1
-    }
-
-    async fn propose(&self, entry: Bytes, flight: Flight<M::Reply>) {
-        if self.raft.metrics().borrow_watched().running_state.is_err() {
-            return flight.fail(ProposeError::Stopped);
-        }
-        let complete = super::types::OnComplete::new(|result| land(result, flight));
-        let proposed = self.raft.client_write_ff(Command(entry), Some(complete));
-        // What is not taken is dropped, and its waiters are told by that.
-        if !matches!(timeout(self.wait, proposed).await, Ok(Ok(()))) {
-            tracing::debug!("an entry was not proposed");
-        }
-    }
-}
-
-/// Tells those who wait for an entry what became of it.
-fn land<R: 'static>(result: ClientWriteResult<Types>, flight: Flight<R>) {
-    match result.map(|written| written.data) {
-        Ok(Applied(Some(replies))) => match replies.downcast::<Vec<R>>() {
-            Ok(replies) => flight.land(*replies),
-            Err(_) => flight.fail(ProposeError::Unknown),
-        },
-        Ok(Applied(None)) => flight.fail(ProposeError::Unknown),
-        Err(ClientWriteError::ForwardToLeader(to)) => flight.fail(not_proposed(&to)),
-        Err(_) => flight.fail(ProposeError::Unknown),
-    }
-}
-
-/// openraft's core refused an entry before it took it into the log.
-pub(super) fn not_proposed(to: &ForwardToLeader<Types>) -> ProposeError {
-    match to.reason {
-        ForwardReason::LeaseExpired => ProposeError::Unavailable,
-        ForwardReason::NotLeader | ForwardReason::LeadershipTransfer => {
-            ProposeError::NotLeader { leader: to.leader_id }
-        }
-    }
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use winter_core::time::Timestamp;
 
+use super::batcher::Batch;
+
 /// A replicated state machine.
 ///
 /// Every replica is given the same entries in the same order, and must come to
@@ -17,7 +19,7 @@ pub trait Machine: Send + 'static {
     type Target: Target;
 
     /// Makes one entry of operations, in their order, and of the leader's clock.
-    fn pack(operations: &[Bytes], stamp: Timestamp) -> Bytes;
+    fn pack(batches: &[Batch], stamp: Timestamp) -> Bytes;
 
     /// Applies an entry, and gives each of its operations' replies in order.
     ///

@@ -18,11 +18,13 @@ mod batcher;
 mod change;
 mod counters;
 mod error;
+mod gather;
 mod group;
 mod log;
 mod machine;
 mod network;
 mod options;
+mod proposer;
 mod snapshot;
 mod state;
 mod status;
@@ -37,9 +39,10 @@ mod wire;
 /// The target under which openraft logs.
 pub const LOG_TARGET: &str = "openraft";
 
-pub use batcher::{Pending, Stamp};
+pub use batcher::{Batch, Pending, Stamp};
 pub use counters::{Counters, OPERATIONS_BOUNDS, Operations};
 pub use error::{ChangeError, ProposeError, ReadError, StartError};
+pub use gather::{Gather, Outcome};
 pub use group::{Group, ReadPolicy, Start};
 pub use machine::{Machine, Replies, Source, Target, Unreadable};
 pub use options::{CHUNK_BYTES_MAX, Options};

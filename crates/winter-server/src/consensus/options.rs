@@ -59,7 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             log_bytes_max: 16 << 20,
-            heartbeat: Duration::from_millis(100),
+            heartbeat: Duration::from_millis(150),
             election_min: Duration::from_millis(400),
             election_max: Duration::from_millis(800),
             queue_operations_max: 4096,

@@ -15,7 +15,9 @@ use winter_core::cluster::{GroupId, NodeId};
 use super::counters::Counters;
 use super::machine::{Machine, Replies, Source as _, Target as _};
 use super::options::CHUNK_BYTES_MAX;
-use super::types::{Applied, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, Types};
+use super::types::{
+    Applied, Entry, LeaderId, LogId, Snapshot, SnapshotMeta, StoredMembership, Types,
+};
 
 /// After so many bytes of entries, others on the same thread have their turn.
 const TURN_BYTES_MAX: usize = 256 << 10;
@@ -88,6 +90,11 @@ impl<M: Machine> State<M> {
     /// The last entry that is applied.
     pub(super) fn applied(&self) -> Option<u64> {
         self.now.lock().applied.map(|log_id| log_id.index)
+    }
+
+    /// The leader of whose term the last applied entry is.
+    pub(super) fn applied_of(&self) -> Option<LeaderId> {
+        self.now.lock().applied.map(|log_id| log_id.leader_id)
     }
 
     /// A place for a state to be received into.

@@ -8,6 +8,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use winter_core::cluster::{GroupId, NodeId};
 use winter_core::time::Timestamp;
 
+use super::batcher::Batch;
 use super::log::Log;
 use super::machine::{Machine, Replies, Source, Target, Unreadable};
 use super::state::{Applier, State};
@@ -21,7 +22,7 @@ impl Machine for Nothing {
     type Source = Self;
     type Target = Self;
 
-    fn pack(_: &[Bytes], _: Timestamp) -> Bytes {
+    fn pack(_: &[Batch], _: Timestamp) -> Bytes {
         Bytes::new()
     }
 

@@ -43,8 +43,10 @@ impl RaftTypeConfig for Types {
 
 /// Where openraft's tasks run.
 pub(super) type Runtime = DeterministicRng<TokioRuntime>;
-/// A term and the node that leads in it; an index with both.
+/// A term, the node that leads in it, and an index.
 pub(super) type LogId = alias::LogIdOf<Types>;
+/// A term and the node that leads in it.
+pub(super) type LeaderId = alias::CommittedLeaderIdOf<Types>;
 pub(super) type Vote = alias::VoteOf<Types>;
 pub(super) type Entry = alias::EntryOf<Types>;
 pub(super) type Membership = openraft::Membership<NodeId, BasicNode>;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use winter_core::cluster::{Address, GroupId, NodeId};
 use winter_core::time::Timestamp;
 use winter_server::consensus::{
-    Counters, Group, Machine as _, Options, ProposeError, ReadPolicy, Stamp, Start, Status,
+    Batch, Counters, Group, Machine as _, Options, ProposeError, ReadPolicy, Stamp, Start, Status,
 };
 
 use crate::ledger::{Freezes, Ledger, Line};
@@ -215,5 +215,5 @@ pub(crate) fn set(nodes: &[NodeId]) -> BTreeSet<NodeId> {
 
 /// An entry of one operation, as long as it is in the log.
 pub(crate) fn packed(operation: &Bytes) -> usize {
-    Ledger::pack(std::slice::from_ref(operation), Timestamp::default()).len()
+    Ledger::pack(&[Batch::from(operation.clone())], Timestamp::default()).len()
 }

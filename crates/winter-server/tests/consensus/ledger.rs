@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use winter_core::time::Timestamp;
-use winter_server::consensus::{Machine, Replies, Source, Target, Unreadable};
+use winter_server::consensus::{Batch, Machine, Replies, Source, Target, Unreadable};
 
 /// The operation that makes the machine panic.
 pub(crate) const PANIC: &[u8] = b"panic";
@@ -45,11 +45,11 @@ impl Machine for Ledger {
     type Source = Frozen;
     type Target = Arriving;
 
-    fn pack(operations: &[Bytes], stamp: Timestamp) -> Bytes {
+    fn pack(batches: &[Batch], stamp: Timestamp) -> Bytes {
         let mut entry = BytesMut::new();
         entry.put_u64(stamp.as_millis());
-        for operation in operations {
-            put(&mut entry, operation);
+        for batch in batches {
+            put(&mut entry, &batch.bytes);
         }
         entry.freeze()
     }

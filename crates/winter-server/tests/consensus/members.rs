@@ -158,10 +158,48 @@ async fn a_leader_that_hands_over_answers_nothing_from_then_on() {
     assert!(tokio::time::timeout(Duration::ZERO, &mut handing).await.is_err());
     tokio::task::yield_now().await;
     let leader = Some(to);
+    assert!(!group.is_surely_leader());
     assert_eq!(group.read_barrier(ReadPolicy::Lease).await, Err(ReadError::NotLeader { leader }));
     assert_eq!(group.propose("late".into()).await, Err(ProposeError::NotLeader { leader }));
     assert_eq!(handing.await, Ok(()));
     assert!(cluster.settle().await.lines.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_is_sure_of_itself_once_it_has_applied_its_own_and_until_it_hands_over() {
+    let cluster = Cluster::of(3).await;
+    let (mut from, mut term) = (cluster.leader().await, 0);
+    for round in 0..4 {
+        cluster.write("of this leader").await;
+        for node in cluster.others(&[]) {
+            assert_eq!(cluster.group(node).is_surely_leader(), node == from, "round {round}");
+        }
+        let status = cluster.status(from);
+        assert!(status.term > term, "round {round}");
+        term = status.term;
+        let to = cluster.others(&[from])[0];
+        cluster.group(from).transfer_leader(to).await.unwrap();
+        assert!(!cluster.group(from).is_surely_leader(), "round {round}");
+        from = to;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_hears_nobody_is_sure_of_itself_for_no_longer_than_reads_may_trust() {
+    let cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    assert!(group.is_surely_leader());
+    for other in cluster.others(&[leader]) {
+        cluster.cut(leader, other);
+    }
+    let cut = Instant::now();
+    while group.is_surely_leader() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(cut.elapsed() <= cluster.options.read_age_max() + Duration::from_millis(5));
+    assert_eq!(cluster.status(leader).leader, Some(leader), "it does not know better");
 }
 
 #[tokio::test(start_paused = true)]
