@@ -33,6 +33,11 @@ const LISTENER_END_MAX: Duration = Duration::from_secs(1);
 /// How long HTTP may take to answer its last requests.
 const HTTP_END_MAX: Duration = Duration::from_secs(1);
 
+/// Cores from which on groups of replicas have threads beside their peers', one
+/// for every two. With fewer, what one thread hands to another costs more than
+/// it does itself (docs/decisions/0013).
+const GROUP_THREADS_FROM: usize = 4;
+
 /// What all threads of a node share.
 #[derive(Debug)]
 pub struct Shared {
@@ -224,14 +229,18 @@ impl Server {
     fn start_cluster(&mut self, seed: Seed, listener: Bound) -> io::Result<()> {
         let node = &self.shared.node;
         let Some(config) = node.config.cluster.clone() else { return Ok(()) };
-        let groups = (0..node.config.threads).map(|number| format!("winter-group-{number}"));
+        let threads = node.config.threads;
+        let groups = if threads < GROUP_THREADS_FROM { 0 } else { threads / 2 };
+        let groups = (0..groups).map(|number| format!("winter-group-{number}"));
         self.replicas = std::iter::once("winter-peers".to_owned())
             .chain(groups)
             .map(|name| Worker::start(&name))
             .collect::<io::Result<_>>()?;
-        let mut runtimes = self.replicas.iter().map(|worker| worker.handle.clone());
-        let control = runtimes.next().expect("the first was just started");
-        let runtimes = runtimes.collect();
+        let mut runtimes: Vec<Handle> = self.replicas.iter().map(|w| w.handle.clone()).collect();
+        let control = runtimes.first().expect("the first was just started").clone();
+        if runtimes.len() > 1 {
+            runtimes.remove(0);
+        }
         let cluster = Cluster::start(cluster::Start {
             config,
             node: Arc::clone(node),
