@@ -70,6 +70,10 @@ impl Inner {
         if u128::from(age) < TABLE_STEP_MAX.as_millis() {
             return;
         }
+        let id = table.table.id;
+        if !self.life.lock().settling.insert(id) {
+            return;
+        }
         let (inner, new, state) = (Arc::clone(self), NewTable::from(table), table.state);
         tokio::spawn(async move {
             let deadline = Instant::now() + inner.command_timeout;
@@ -81,6 +85,7 @@ impl Inner {
             if let Err(fault) = settled {
                 tracing::debug!(table = new.name, why = %fault.sentence, "a table waits to be settled");
             }
+            inner.life.lock().settling.remove(&id);
         });
     }
 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::founding::Input;
-use winter_core::cluster::meta::{Change, MemberState, Meta, MetaCommand};
+use winter_core::cluster::meta::{MemberState, Meta, MetaCommand};
 use winter_core::cluster::replica::Replica;
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
+use winter_core::store::TableId;
 
 use crate::cluster::Inner;
 use crate::cluster::groups::Map;
@@ -44,6 +45,10 @@ pub(crate) struct Progress {
     leads_since: BTreeMap<GroupId, Instant>,
     leaderless_since: Option<Instant>,
     seen_revision: Option<u64>,
+    /// The meta group's state, as taken in last.
+    pub(super) meta: Option<Arc<Meta>>,
+    /// Tables that this node is about to settle.
+    settling: BTreeSet<TableId>,
     tables: bool,
     member_of: Option<ClusterId>,
     is_leaving: bool,
@@ -109,18 +114,15 @@ impl Inner {
             return;
         }
         if self.life.lock().seen_revision != Some(revision) {
-            let state = meta.machine(|machine| machine.meta().clone());
+            let state = Arc::new(meta.machine(|machine| machine.meta().clone()));
+            self.life.lock().meta = Some(Arc::clone(&state));
             self.take_in(&state).await;
-            self.life.lock().seen_revision = Some(revision);
+            self.life.lock().seen_revision = Some(state.revision());
         }
-        let map = self.map();
-        if map.cluster.is_none() {
-            return;
-        }
-        let state = meta.machine(|machine| Standing::of(machine.meta(), self.me));
-        for (&group, change) in &state.changes {
-            self.change(group, *change, &map);
-        }
+        let (map, state) = (self.map(), self.life.lock().meta.clone());
+        let Some(state) = state.filter(|_| map.cluster.is_some()) else { return };
+        let changes = || state.groups().iter().filter_map(|(&id, group)| Some((id, group.change?)));
+        changes().for_each(|(group, change)| self.change(group, change, &map));
         for (partition, group) in self.hosted.all_data() {
             group.machine(|machine| machine.with(|replica| replica.maintain(PAGES_PER_STEP)));
             if group.status().role == Role::Stopped {
@@ -129,10 +131,10 @@ impl Inner {
             self.lead_in_turn(
                 partition,
                 &group,
-                state.changes.contains_key(&GroupId::Data(partition)),
+                changes().any(|(changing, _)| changing == GroupId::Data(partition)),
             );
         }
-        if state.me == Some(MemberState::Joining) {
+        if state.members().get(&self.me).map(|member| member.state) == Some(MemberState::Joining) {
             self.tell(MetaCommand::Ready(self.me)).await;
         }
         if meta.leader().is_some() {
@@ -146,7 +148,7 @@ impl Inner {
             }
         }
         if meta.is_leader() {
-            self.lead(&meta.machine(|machine| machine.meta().clone())).await;
+            self.lead(&state).await;
         } else {
             self.life.lock().leads_since.remove(&GroupId::Meta);
         }
@@ -262,21 +264,6 @@ impl Inner {
 fn log(changed: Result<(), ChangeError>) {
     if let Err(error) = changed {
         tracing::debug!(%error, "a group is not changed yet");
-    }
-}
-
-/// What this node looks at in the meta group's state at every step.
-struct Standing {
-    me: Option<MemberState>,
-    changes: BTreeMap<GroupId, Change>,
-}
-
-impl Standing {
-    fn of(meta: &Meta, me: NodeId) -> Self {
-        Self {
-            me: meta.members().get(&me).map(|member| member.state),
-            changes: meta.groups().iter().filter_map(|(&id, g)| Some((id, g.change?))).collect(),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::interval;
 use winter_core::cluster::GroupId;
+use winter_core::cluster::meta::MetaTable;
 
 use crate::cluster::wire::{self, Affair, Pulse};
 use crate::cluster::{Inner, others};
@@ -44,16 +45,27 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 impl Inner {
     fn how_it_is(&self) -> Pulse {
         let mut pulse = Pulse { is_full: self.node.memory.is_full(), ..Pulse::default() };
+        let meta = self.life.lock().meta.clone();
+        let tables = meta.iter().flat_map(|meta| meta.tables());
+        let has_quota = |table: &&MetaTable| {
+            table.options.entries_max.is_some() || table.options.bytes_max.is_some()
+        };
+        let quotas: Vec<&MetaTable> = tables.filter(has_quota).collect();
         for (partition, group) in self.hosted.all_data() {
             if !group.is_leader() {
                 continue;
             }
             pulse.leads.push(partition.0);
+            if quotas.is_empty() {
+                continue;
+            }
             group.machine(|machine| {
                 machine.with(|replica| {
-                    let quotas: Vec<_> =
-                        replica.tables().filter(|table| table.usage.is_some()).cloned().collect();
-                    for table in quotas {
+                    for quota in &quotas {
+                        let named = replica.table_by_name(&quota.name);
+                        // One that is being dropped may have a namesake already.
+                        let named = named.filter(|table| table.id == quota.table.id);
+                        let Some(table) = named.cloned() else { continue };
                         let held = replica.partition().holdings(&table);
                         let sum = pulse.usage.entry(table.id.0).or_default();
                         sum.0 += held.entries;
