@@ -98,19 +98,24 @@ impl Inner {
         };
         // It is begun with, and whoever leads the meta group goes on with it if this node does not.
         // Another may have begun with it, with other options: what stands holds.
-        let stands = self.find(name, deadline).await.map_err(|_| unknown())?;
-        let Some(new) = stands.filter(|new| new.table == table) else {
-            return Ok(Reply::Word(if is_new { "created" } else { "already created" }));
+        let stands = self.find(name.clone(), deadline).await.map_err(|_| unknown())?;
+        let settled = match stands.filter(|new| new.table == table) {
+            Some(new) => self.open(&new, deadline).await,
+            // It was dropped before it was open; and with it goes what it came after.
+            None => self.see_off(&name, TableId(u64::MAX), deadline).await,
         };
-        self.open(&new, deadline).await.map_err(|_| unknown())?;
+        settled.map_err(|_| unknown())?;
         if is_new {
-            tracing::info!(table = new.name, "a table was created");
+            tracing::info!(table = name, "a table was created");
         }
         Ok(Reply::Word(if is_new { "created" } else { "already created" }))
     }
 
-    /// Sees to it that no partition serves an earlier table of this name any
-    /// more. Else somebody could be told that it is gone, and still read it.
+    /// Sees to it that no partition serves a dropped table of this name, earlier
+    /// than `before`, any more. Else somebody could be told that it is gone, and
+    /// still read it. There may be several: a name is free again as soon as its
+    /// table's drop has begun, and the table that has it next may be dropped, too,
+    /// before anybody has let go of the first.
     async fn see_off(
         self: &Arc<Self>,
         name: &str,
@@ -149,20 +154,20 @@ impl Inner {
     }
 
     async fn drop_table(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
-        let Some(new) = self.find(name.clone(), deadline).await? else {
-            self.see_off(&name, TableId(u64::MAX), deadline).await?;
-            return Ok(Reply::MissingTable);
+        let is_new = match self.find(name.clone(), deadline).await? {
+            Some(new) => {
+                let drop = MetaCommand::DropTable(new.table.id);
+                let reply = self.proposed_once(drop, deadline).await?;
+                matches!(reply, MetaReply::Table { is_new: true, .. })
+            }
+            None => false,
         };
-        let drop = MetaCommand::DropTable(new.table.id);
-        let is_new = match self.proposed_once(drop, deadline).await? {
-            MetaReply::Table { is_new, .. } => is_new,
-            _ => return Ok(Reply::MissingTable),
-        };
-        self.release(&new, deadline).await.map_err(|_| unknown())?;
+        let gone = self.see_off(&name, TableId(u64::MAX), deadline).await;
         if !is_new {
-            return Ok(Reply::MissingTable);
+            return gone.map(|()| Reply::MissingTable);
         }
-        tracing::info!(table = new.name, "a table was dropped");
+        gone.map_err(|_| unknown())?;
+        tracing::info!(table = name, "a table was dropped");
         Ok(Reply::Word("dropped"))
     }
 
