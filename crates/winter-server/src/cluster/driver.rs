@@ -279,22 +279,22 @@ impl Inner {
     }
 
     /// Asks whether the cluster still counts this node, when it hears nothing of
-    /// it: one that was held for dead meanwhile starts anew.
+    /// it: one that was held for dead meanwhile starts anew. Those that it knew may
+    /// have been replaced as well, so it also asks whoever DNS lists.
     pub(super) async fn ask_whether_alive(&self) {
         let map = self.map();
-        for (&node, (address, _)) in &map.members {
-            if node == self.me {
-                continue;
-            }
-            let probe = wire::encode(&Probe::Join(self.me, self.profile.clone()));
-            let probed = self.peers().probe(address, probe, Instant::now() + ASK_MAX).await;
-            let answer = probed.ok().filter(|probed| probed.cluster == map.cluster);
-            if answer.and_then(|probed| wire::decode(&probed.body)) == Some(ProbeAnswer::Gone) {
-                self.give_up(
-                    "the cluster holds this node for dead: it was out of reach for too long",
-                );
-                return;
-            }
+        let known = map.members.iter().filter(|(node, _)| **node != self.me);
+        let mut addresses: BTreeSet<Address> = known.map(|(_, (at, _))| at.clone()).collect();
+        addresses.extend(self.resolve().await.into_iter().flatten());
+        let probe = wire::encode(&Probe::Join(self.me, self.profile.clone()));
+        let asked = addresses
+            .iter()
+            .map(|address| self.peers().probe(address, probe.clone(), Instant::now() + ASK_MAX));
+        let answers = futures_util::future::join_all(asked).await;
+        let of_ours = answers.into_iter().flatten().filter(|probed| probed.cluster == map.cluster);
+        let mut answers = of_ours.map(|probed| wire::decode(&probed.body));
+        if answers.any(|answer| answer == Some(ProbeAnswer::Gone)) {
+            self.give_up("the cluster holds this node for dead: it was out of reach for too long");
         }
     }
 

@@ -78,6 +78,11 @@ impl Inner {
     /// Lets a node in, if the meta group agrees.
     async fn let_in(self: &Arc<Self>, node: NodeId, profile: Profile) -> ProbeAnswer {
         let deadline = Instant::now() + self.command_timeout;
+        // Who is gone is told so first: another may listen where it did.
+        let meta = self.hosted.meta();
+        if meta.is_some_and(|meta| meta.machine(|machine| machine.meta().is_gone(node))) {
+            return ProbeAnswer::Gone;
+        }
         // Where one node listens there is no other: who was there is gone.
         let address = &profile.attributes.address;
         let map = self.map();

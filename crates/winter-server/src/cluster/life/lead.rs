@@ -1,18 +1,18 @@
 //! What the meta group's leader does for the whole cluster.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, MetaTable, TableState};
-use winter_core::cluster::{GroupId, placement};
+use winter_core::cluster::{NodeId, placement};
+use winter_core::store::TableId;
 
-use super::log;
+use super::{Progress, log};
 use crate::cluster::Inner;
 use crate::cluster::wire::NewTable;
 
-/// A member that was not heard of for so long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A table that is between two steps for so long was left so by somebody who is gone.
 const TABLE_STEP_MAX: Duration = Duration::from_secs(3);
 
@@ -20,11 +20,12 @@ impl Inner {
     /// What the meta group's leader does.
     pub(super) async fn lead(self: &Arc<Self>, meta: &Meta) {
         let Some(held) = self.hosted.meta() else { return };
-        let now = Instant::now();
-        let (since, heard, led) = {
+        let others: BTreeSet<NodeId> =
+            meta.members().keys().copied().filter(|&node| node != self.me).collect();
+        let (silent, led) = {
             let mut life = self.life.lock();
-            let since = *life.leads_since.entry(GroupId::Meta).or_insert(now);
-            (since, life.heard.clone(), life.led.len())
+            let Progress { silence, heard, led, .. } = &mut *life;
+            (silence.too_long(Instant::now(), &others, heard), led.len())
         };
         // Everyone has the log, whether or not it votes.
         let status = held.status();
@@ -43,17 +44,14 @@ impl Inner {
             if member.state == MemberState::Dead || node == self.me {
                 continue;
             }
-            let seen = heard.get(&node).copied().unwrap_or(since).max(since);
             let is_named = meta.groups().values().any(|group| group.names(node));
             let has_left = member.state == MemberState::Leaving && !is_named;
-            if now.duration_since(seen) > SILENCE_MAX || has_left {
+            if silent.contains(&node) || has_left {
                 tracing::debug!(%node, has_left, "a member is to be counted as gone");
                 self.tell(MetaCommand::Dead(node)).await;
             }
         }
-        for table in meta.unsettled_tables() {
-            self.settle(table);
-        }
+        self.settle_left(meta);
         // A group that was never led may still have to be begun by those that were founded with it.
         let partitions = meta.founding().map_or(0, |founding| usize::from(founding.partitions));
         if led >= partitions {
@@ -64,16 +62,23 @@ impl Inner {
         }
     }
 
-    /// Goes on with a table that was left between two steps.
+    /// Goes on with tables that were left between two steps. How long one was is
+    /// measured here: the time that the meta group has for it is another node's.
+    fn settle_left(self: &Arc<Self>, meta: &Meta) {
+        let now = Instant::now();
+        let mut life = self.life.lock();
+        let unsettled: Vec<&MetaTable> = meta.unsettled_tables().collect();
+        life.unsettled.retain(|step, _| unsettled.iter().any(|table| step_of(table) == *step));
+        for table in unsettled {
+            let since = life.unsettled.entry(step_of(table)).or_insert(now);
+            if now.duration_since(*since) >= TABLE_STEP_MAX {
+                *since = now;
+                self.settle(table);
+            }
+        }
+    }
+
     fn settle(self: &Arc<Self>, table: &MetaTable) {
-        let age = self.node.clock.now().as_millis().saturating_sub(table.since.as_millis());
-        if u128::from(age) < TABLE_STEP_MAX.as_millis() {
-            return;
-        }
-        let id = table.table.id;
-        if !self.life.lock().settling.insert(id) {
-            return;
-        }
         let (inner, new, state) = (Arc::clone(self), NewTable::from(table), table.state);
         tokio::spawn(async move {
             let deadline = Instant::now() + inner.command_timeout;
@@ -85,7 +90,11 @@ impl Inner {
             if let Err(fault) = settled {
                 tracing::debug!(table = new.name, why = %fault.sentence, "a table waits to be settled");
             }
-            inner.life.lock().settling.remove(&id);
         });
     }
+}
+
+/// What is to be done with a table next.
+fn step_of(table: &MetaTable) -> (TableId, TableState) {
+    (table.table.id, table.state)
 }

@@ -6,6 +6,7 @@ mod changes;
 mod lead;
 mod leave;
 pub(super) mod pulse;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,14 +15,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::founding::Input;
-use winter_core::cluster::meta::{MemberState, Meta, MetaCommand};
+use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, TableState};
 use winter_core::cluster::replica::Replica;
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
 use winter_core::store::TableId;
 
+use self::silence::Silence;
 use crate::cluster::Inner;
 use crate::cluster::groups::Map;
-use crate::cluster::machines::DataMachine;
+use crate::cluster::machines::{DataMachine, MetaMachine};
 use crate::cluster::wire::Pulse;
 use crate::consensus::{ChangeError, Group, Role};
 
@@ -29,8 +31,9 @@ use crate::consensus::{ChangeError, Group, Role};
 pub(super) const STEP: Duration = Duration::from_millis(100);
 /// How long to wait for the meta group with what is proposed again anyway.
 const TELL_MAX: Duration = Duration::from_secs(1);
-/// A node that hears of no leader for so long asks whether it is held for dead.
-const LEADERLESS_MAX: Duration = Duration::from_secs(10);
+/// A node that hears of no leader, or of too few members, for so long asks whether
+/// it is held for dead.
+const ALONE_MAX: Duration = Duration::from_secs(10);
 /// Pages of a replica that are swept at a time.
 const PAGES_PER_STEP: usize = 64;
 
@@ -43,12 +46,14 @@ pub(crate) struct Progress {
     /// Groups of which a change or a hand-over is being made here.
     busy: BTreeSet<GroupId>,
     leads_since: BTreeMap<GroupId, Instant>,
-    leaderless_since: Option<Instant>,
+    alone_since: Option<Instant>,
+    /// On the meta group's leader: since when it waits to hear of the members.
+    silence: Silence,
+    /// On the meta group's leader: the tables between two steps, and since when it sees them so.
+    unsettled: BTreeMap<(TableId, TableState), Instant>,
     seen_revision: Option<u64>,
     /// The meta group's state, as taken in last.
     pub(super) meta: Option<Arc<Meta>>,
-    /// Tables that this node is about to settle.
-    settling: BTreeSet<TableId>,
     tables: bool,
     member_of: Option<ClusterId>,
     is_leaving: bool,
@@ -137,20 +142,31 @@ impl Inner {
         if state.members().get(&self.me).map(|member| member.state) == Some(MemberState::Joining) {
             self.tell(MetaCommand::Ready(self.me)).await;
         }
-        if meta.leader().is_some() {
-            self.life.lock().leaderless_since = None;
-        } else {
-            let now = Instant::now();
-            let since = *self.life.lock().leaderless_since.get_or_insert(now);
-            if since.elapsed() > LEADERLESS_MAX {
-                self.life.lock().leaderless_since = Some(now);
-                self.ask_whether_alive().await;
-            }
-        }
+        self.mind_being_alone(&meta, &map);
         if meta.is_leader() {
             self.lead(&state).await;
         } else {
-            self.life.lock().leads_since.remove(&GroupId::Meta);
+            let mut life = self.life.lock();
+            life.silence.forget();
+            life.unsettled.clear();
+        }
+    }
+
+    /// Asks from time to time whether it is held for dead, while it seems to be
+    /// cut off. Not to know a leader is not all that shows it: whoever the others
+    /// have replaced is elected by nobody, and so goes on naming the leader it had.
+    fn mind_being_alone(self: &Arc<Self>, meta: &Group<MetaMachine>, map: &Map) {
+        let now = Instant::now();
+        let mut life = self.life.lock();
+        if meta.leader().is_some() && life.hears_most(&map.meta) {
+            life.alone_since = None;
+            return;
+        }
+        let since = *life.alone_since.get_or_insert(now);
+        if now.duration_since(since) > ALONE_MAX {
+            life.alone_since = Some(now);
+            let inner = Arc::clone(self);
+            tokio::spawn(async move { inner.ask_whether_alive().await });
         }
     }
 
