@@ -209,7 +209,8 @@ impl Inner {
         Ok(wire::encode(&group.machine(|machine| read(machine.meta()))))
     }
 
-    async fn propose_here(&self, command: &MetaCommand) -> Proposed {
+    /// Proposes to the meta group if this node leads it.
+    pub(super) async fn propose_here(&self, command: &MetaCommand) -> Proposed {
         let not_done = |not_done| Err(ProposeFault::NotDone(not_done));
         let Some(group) = self.hosted.meta() else { return not_done(NotDone::Declined) };
         let packed = meta::pack(self.node.clock.now(), command);

@@ -43,8 +43,6 @@ pub struct View {
 pub struct Held {
     /// Whether it leads, as far as it knows.
     pub leads: bool,
-    /// Its term.
-    pub term: u64,
     /// Entries of the log that are applied to it.
     pub applied: u64,
     /// A hash of what it holds.
@@ -85,11 +83,11 @@ impl Cluster {
     pub fn view(&self) -> View {
         let map = self.0.map();
         let replica = |group: &crate::consensus::Group<super::DataMachine>| {
-            let status = group.status();
             let seed = map.seed.unwrap_or(self.0.seed);
-            let digest = group.machine(|machine| machine.with(|replica| digest(replica, seed)));
-            let leads = group.is_leader();
-            Held { leads, term: status.term, applied: status.applied, digest }
+            let (applied, digest) = group.machine_at(|applied, machine| {
+                (applied, machine.with(|replica| digest(replica, seed)))
+            });
+            Held { leads: group.is_leader(), applied, digest }
         };
         let held = self.0.hosted.all_data();
         View {

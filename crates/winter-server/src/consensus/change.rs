@@ -60,7 +60,9 @@ impl<M: Machine> Group<M> {
     /// [`ChangeError`]; `Unknown` when it has not within this time.
     pub async fn caught_up(&self, node: NodeId, within: Duration) -> Result<(), ChangeError> {
         let is_there = |now: &RaftMetrics<Types>| {
-            lags(now).get(&node).copied().flatten().is_some_and(|lag| lag <= LAG_MAX)
+            // A leader may be without a vote, and be given it back.
+            node == now.id
+                || lags(now).get(&node).copied().flatten().is_some_and(|lag| lag <= LAG_MAX)
         };
         let leads = |now: &RaftMetrics<Types>| now.state == ServerState::Leader;
         let seen = self

@@ -318,6 +318,12 @@ impl<M: Machine> Group<M> {
         self.0.state.read(read)
     }
 
+    /// Runs a read on what is applied here, which is so many entries.
+    #[cfg(feature = "sim")]
+    pub fn machine_at<T>(&self, read: impl FnOnce(u64, &M) -> T) -> T {
+        self.0.state.read_at(read)
+    }
+
     /// Answers a message that this group's replica on node `from` has sent.
     pub async fn receive(&self, from: NodeId, message: Bytes) -> Bytes {
         let response = match Request::decode(&message) {

@@ -87,6 +87,13 @@ impl<M: Machine> State<M> {
         read(&self.now.lock().machine)
     }
 
+    /// Runs a read on what is applied, which is so many entries.
+    #[cfg(feature = "sim")]
+    pub(super) fn read_at<T>(&self, read: impl FnOnce(u64, &M) -> T) -> T {
+        let now = self.now.lock();
+        read(now.applied.map_or(0, |last| last.index + 1), &now.machine)
+    }
+
     /// The last entry that is applied.
     pub(super) fn applied(&self) -> Option<u64> {
         self.now.lock().applied.map(|log_id| log_id.index)

@@ -45,6 +45,16 @@ async fn a_learner_is_given_the_log_and_votes_after_one_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_has_caught_up_with_itself() {
+    // It may be a learner among voters, and be given its vote back.
+    let cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let asked = Instant::now();
+    cluster.group(leader).caught_up(leader, DEADLINE).await.unwrap();
+    assert!(asked.elapsed() < DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_joint_change_replaces_a_lost_replica() {
     let mut cluster = Cluster::of(3).await;
     cluster.write("before").await;

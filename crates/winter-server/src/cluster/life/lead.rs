@@ -4,22 +4,30 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, MetaTable, TableState};
 use winter_core::cluster::{NodeId, placement};
 use winter_core::store::TableId;
 
-use super::{Progress, log};
+use super::{Progress, TELL_MAX, log};
 use crate::cluster::Inner;
 use crate::cluster::wire::NewTable;
 
+/// A leader that no majority has answered for so long decides nothing.
+const UNCONFIRMED_MAX: Duration = Duration::from_secs(3);
 /// A table that is between two steps for so long was left so by somebody who is gone.
 const TABLE_STEP_MAX: Duration = Duration::from_secs(3);
 
 impl Inner {
-    /// What the meta group's leader does.
+    /// What the meta group's leader does, as long as a majority answers it. Who is
+    /// cut off hears nobody, and must not hold that against the others when it is back.
     pub(super) async fn lead(self: &Arc<Self>, meta: &Meta) {
         let Some(held) = self.hosted.meta() else { return };
+        let status = held.status();
+        let is_confirmed = || status.quorum_age.is_some_and(|age| age < UNCONFIRMED_MAX);
+        if status.voters.len() > 1 && !is_confirmed() {
+            return self.life.lock().silence.forget();
+        }
         let others: BTreeSet<NodeId> =
             meta.members().keys().copied().filter(|&node| node != self.me).collect();
         let (silent, led) = {
@@ -28,7 +36,6 @@ impl Inner {
             (silence.too_long(Instant::now(), &others, heard), led.len())
         };
         // Everyone has the log, whether or not it votes.
-        let status = held.status();
         for (&node, member) in meta.members() {
             let is_in = status.voters.contains(&node) || status.learners.contains(&node);
             let address = &member.profile.attributes.address;
@@ -48,7 +55,7 @@ impl Inner {
             let has_left = member.state == MemberState::Leaving && !is_named;
             if silent.contains(&node) || has_left {
                 tracing::debug!(%node, has_left, "a member is to be counted as gone");
-                self.tell(MetaCommand::Dead(node)).await;
+                self.decide(&MetaCommand::Dead(node)).await;
             }
         }
         self.settle_left(meta);
@@ -57,9 +64,15 @@ impl Inner {
         if led >= partitions {
             for step in placement::plan(meta) {
                 tracing::debug!(group = %step.group, swap = ?step.swap, why = step.why.word(), "a change is planned");
-                self.tell(MetaCommand::PlanMove { group: step.group, swap: step.swap }).await;
+                self.decide(&MetaCommand::PlanMove { group: step.group, swap: step.swap }).await;
             }
         }
+    }
+
+    /// Proposes what only the meta group's leader may: never to another, who may
+    /// have followed it by now and know better.
+    async fn decide(&self, command: &MetaCommand) {
+        drop(timeout(TELL_MAX, self.propose_here(command)).await);
     }
 
     /// Goes on with tables that were left between two steps. How long one was is
