@@ -3,7 +3,9 @@
 //! A fault that takes a replica for good (a crash, an end, a cut that outlasts
 //! the members' patience) comes only when every replica that it could leave
 //! behind is whole: two at once may lose a majority, and what memory alone held
-//! is gone then, as documented. All others come at any time, several together.
+//! is gone then, as documented. It waits for such a moment, and what comes next
+//! may come while the replica is made anew. All others come at any time, several
+//! together.
 
 use std::time::Duration;
 

@@ -6,22 +6,29 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use tracing::Level;
-use winter_simulator::options::{Broken, Options};
+use winter_simulator::options::{Broken, Options, Plan};
 use winter_simulator::world;
 
 const USAGE: &str = "\
-usage: winter-sim [--seed N | --seeds A..B] [--broken NAME] [--log LEVEL] [--history]
+usage: winter-sim [--seed N | --seeds A..B] [--plan NAME] [--broken NAME]
+                  [--twice] [--log LEVEL] [--history]
 
   --seed N        one run (default: 1)
   --seeds A..B    the runs from A up to B, B not among them
+  --plan NAME     what happens to the nodes: chance (the default), or amnesia: one
+                  forgets while another lags and a third is cut off
   --broken NAME   nodes that are broken on purpose: reads-without-barrier,
                   acknowledges-early or identity-twice
+  --twice         each run twice, to see that one seed gives one trace
   --log LEVEL     show the nodes' logs, too: error, warn, info or debug
   --history       show what clients asked and were told";
 
+#[derive(Default)]
 struct Arguments {
     seeds: std::ops::Range<u64>,
+    plan: Plan,
     broken: Option<Broken>,
+    twice: bool,
     log: Option<Level>,
     history: bool,
 }
@@ -34,10 +41,17 @@ fn main() -> ExitCode {
     };
     let mut failed = Vec::new();
     for seed in arguments.seeds {
-        let options = Options { broken: arguments.broken, ..Options::of(seed) };
+        let options = match arguments.plan {
+            Plan::Chance => Options::of(seed),
+            Plan::Amnesia => Options::amnesia(seed),
+        };
+        let options = Options { broken: arguments.broken, ..options };
         println!("{options}");
         let (log, history) = (arguments.log, arguments.history);
-        let report = world::run(options, log);
+        let mut report = world::run(options.clone(), log);
+        if arguments.twice {
+            report.compare(&world::run(options, log));
+        }
         if history {
             println!("{}", report.history);
         }
@@ -54,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn read(words: &[String]) -> Option<Arguments> {
-    let mut arguments = Arguments { seeds: 1..2, broken: None, log: None, history: false };
+    let mut arguments = Arguments { seeds: 1..2, ..Arguments::default() };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -66,11 +80,19 @@ fn read(words: &[String]) -> Option<Arguments> {
                 let (from, to) = words.next()?.split_once("..")?;
                 arguments.seeds = from.parse().ok()?..to.parse().ok()?;
             }
+            "--plan" => {
+                arguments.plan = match words.next()?.as_str() {
+                    "chance" => Plan::Chance,
+                    "amnesia" => Plan::Amnesia,
+                    _ => return None,
+                };
+            }
             "--broken" => {
                 let name = words.next()?;
                 arguments.broken = Some(Broken::ALL.iter().find(|(known, _)| known == name)?.1);
             }
             "--log" => arguments.log = Some(Level::from_str(words.next()?).ok()?),
+            "--twice" => arguments.twice = true,
             "--history" => arguments.history = true,
             _ => return None,
         }

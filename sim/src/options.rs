@@ -26,7 +26,18 @@ impl Broken {
     ];
 }
 
-/// What a run is like. All of it follows from the seed but `broken`.
+/// What happens to the nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plan {
+    /// What the seed says.
+    #[default]
+    Chance,
+    /// Again and again a replica forgets, while another lags and the third is cut off.
+    Amnesia,
+}
+
+/// What a run is like. All of it follows from the seed but
+/// `plan` and `broken`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The seed.
@@ -54,6 +65,10 @@ pub struct Options {
     /// Whether nodes' clocks are off by up to an hour, and put forward. Entries
     /// have no time to live then, for nobody could say when it is over.
     pub clocks_lie: bool,
+    /// Whether clients make and drop tables more than they use them.
+    pub tables_come_and_go: bool,
+    /// What happens to the nodes.
+    pub plan: Plan,
     /// How the nodes are broken, if they are.
     pub broken: Option<Broken>,
 }
@@ -83,8 +98,18 @@ impl Options {
             fault_pause,
             think,
             clocks_lie: dice.percent(40),
+            tables_come_and_go: dice.percent(30),
+            plan: Plan::Chance,
             broken: None,
         }
+    }
+
+    /// What `seed` makes of [`Plan::Amnesia`]: as many nodes as it takes for the
+    /// meta group to go on while two of three replicas of a partition cannot.
+    #[must_use]
+    pub fn amnesia(seed: u64) -> Self {
+        let plan = Plan::Amnesia;
+        Self { nodes: 5, partitions: 1, clocks_lie: false, plan, ..Self::of(seed) }
     }
 
     /// The command that runs it again.
@@ -92,7 +117,8 @@ impl Options {
     pub fn command(&self) -> String {
         let broken = Broken::ALL.iter().find(|(_, broken)| Some(*broken) == self.broken);
         let broken = broken.map_or(String::new(), |(name, _)| format!(" --broken {name}"));
-        format!("cargo xtask sim --seed {}{broken}", self.seed)
+        let plan = if self.plan == Plan::Amnesia { " --plan amnesia" } else { "" };
+        format!("cargo xtask sim --seed {}{plan}{broken}", self.seed)
     }
 }
 

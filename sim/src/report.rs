@@ -31,6 +31,17 @@ impl Report {
     pub fn passes(&self) -> bool {
         self.problems.is_empty()
     }
+
+    /// Counts it as a problem when `again`, a run of the same options, was another.
+    pub fn compare(&mut self, again: &Self) {
+        let (one, other) = (self.trace, again.trace);
+        if one != other {
+            self.problems.push(format!(
+                "chance: again it gave trace {:016x} of {} events",
+                other.1, other.0
+            ));
+        }
+    }
 }
 
 impl fmt::Display for Report {

@@ -81,22 +81,15 @@ impl State {
 
 #[expect(clippy::print_stdout, reason = "it was asked for")]
 fn show(state: &State, host: &str, what: &str) {
-    println!("{:>9.3} {host} {what}", Duration(state.now_millis));
-}
-
-/// Milliseconds, shown as seconds.
-struct Duration(u64);
-
-impl std::fmt::Display for Duration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&format!("{}.{:03}", self.0 / 1_000, self.0 % 1_000))
-    }
+    println!("{:>5}.{:03} {host} {what}", state.now_millis / 1_000, state.now_millis % 1_000);
 }
 
 /// Whether events of this kind are part of the trace.
 fn counts(metadata: &Metadata<'_>) -> bool {
     match metadata.target() {
         "turmoil" => true,
+        // Which host is at work.
+        target if metadata.is_span() => target.starts_with("turmoil"),
         target => target.starts_with("winter") && *metadata.level() <= Level::DEBUG,
     }
 }

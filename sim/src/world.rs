@@ -1,6 +1,7 @@
 //! A run: hosts are made and nodes started, clients ask, faults happen and end,
 //! and then all has to be as if nothing had happened.
 
+mod amnesia;
 mod checks;
 mod happen;
 
@@ -13,6 +14,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
+use tokio::runtime::Builder;
 use tracing::Level;
 use turmoil::Sim;
 use winter_server::cluster::View;
@@ -26,7 +29,7 @@ use crate::client::{self, Asking};
 use crate::dns::{self, Mood, Script};
 use crate::faults::{Active, Kind};
 use crate::node::{self, Slot};
-use crate::options::{Broken, Options};
+use crate::options::{Broken, Options, Plan};
 use crate::report::Report;
 use crate::trace::Trace;
 use checks::Seen;
@@ -35,12 +38,20 @@ use checks::Seen;
 const LOOK: Duration = Duration::from_millis(250);
 /// How long the cluster may take to form when DNS is honest and all nodes run.
 const FORM_MAX: Duration = Duration::from_secs(90);
+/// How long a fault that takes a replica waits for its moment.
+const CALM_MAX: Duration = Duration::from_secs(20);
 /// How long it may take until all is whole again after the last fault.
 const HEAL_MAX: Duration = Duration::from_secs(180);
 /// How long the last reads may take, and replicas to become equal.
 const END_MAX: Duration = Duration::from_secs(60);
 /// Commands that have to be answered when all is whole.
 const ANSWERED_LEAST: u64 = 50;
+
+/// In which order the tasks of a host that crashes end follows from their
+/// numbers, and tokio counts them for the whole process. So runs wait for each
+/// other, and each begins at a multiple of this, which is one of tokio's, too.
+const TASK_NUMBERS: u64 = 1 << 10;
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A run under way.
 struct World<'a> {
@@ -64,6 +75,8 @@ struct World<'a> {
 /// Runs what `options` say, with the nodes' logs shown up to `log`.
 #[must_use]
 pub fn run(options: Options, log: Option<Level>) -> Report {
+    let _alone = ALONE.lock();
+    go_to_first_task();
     let trace = Trace::showing(log);
     let subscriber = trace.clone();
     sabotage::set(match options.broken {
@@ -72,6 +85,12 @@ pub fn run(options: Options, log: Option<Level>) -> Report {
         Some(Broken::Identity) | None => None,
     });
     tracing::subscriber::with_default(subscriber, || World::new(options, trace).run())
+}
+
+fn go_to_first_task() {
+    let number = || tokio::spawn(async {}).id().to_string().parse::<u64>();
+    let runtime = Builder::new_current_thread().build().expect("it has no threads of its own");
+    runtime.block_on(async { while !number().is_ok_and(|n| n.is_multiple_of(TASK_NUMBERS)) {} });
 }
 
 /// What a panic said.
@@ -198,9 +217,15 @@ impl World<'_> {
     fn suffer(&mut self) -> Result<(), String> {
         self.asking.is_on.set(true);
         self.go_on(Duration::from_secs(2))?;
+        if self.options.plan == Plan::Amnesia {
+            return self.forget();
+        }
         let end = self.sim.elapsed() + self.options.faults;
         while self.sim.elapsed() < end {
             let kind = Kind::draw(&mut self.dice);
+            if kind.takes_a_replica() {
+                self.calm_down()?;
+            }
             if self.begin(kind) {
                 let pause = u64::try_from(self.options.fault_pause.as_millis()).unwrap_or(1);
                 let pause = Duration::from_millis(self.dice.below(pause) + 1);
@@ -210,6 +235,15 @@ impl World<'_> {
             }
         }
         self.coverage.require("faults", 5);
+        Ok(())
+    }
+
+    /// Waits for a moment without faults and with all replicas in their places.
+    fn calm_down(&mut self) -> Result<(), String> {
+        let end = self.sim.elapsed() + CALM_MAX;
+        while self.sim.elapsed() < end && !(self.active.is_empty() && self.is_whole()) {
+            self.go_on(LOOK)?;
+        }
         Ok(())
     }
 
@@ -316,12 +350,12 @@ impl World<'_> {
 
 fn asking(options: &Options) -> Asking {
     let expire_percent = if options.clocks_lie { 0 } else { 10 };
-    let touch = if options.clocks_lie { 0 } else { 5 };
+    let usual = Mix { touch: if options.clocks_lie { 0 } else { 5 }, ..Mix::default() };
     let workload = Workload::new(workload::Options {
         seed: options.seed,
         expire_percent,
         ttl_millis: 200..=3_000,
-        mix: Mix { touch, ..Mix::default() },
+        mix: if options.tables_come_and_go { Mix::lifecycles() } else { usual },
         ..workload::Options::default()
     });
     Asking {

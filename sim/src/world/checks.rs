@@ -21,8 +21,10 @@ const REPLICAS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     clusters: BTreeSet<ClusterId>,
-    /// Who led a partition in a term.
-    leaders: BTreeMap<(u16, u64), NodeId>,
+    /// What a partition holds after so many entries, and who showed it first. Two
+    /// nodes may lead in one term, for a leader is a term and a node; but no two
+    /// may apply different entries in one place.
+    states: BTreeMap<(u16, u64), (u64, NodeId)>,
 }
 
 impl World<'_> {
@@ -35,12 +37,13 @@ impl World<'_> {
                 problems.push(format!("node{number} panicked while it answered a peer"));
             }
             let Some(node) = view.node else { continue };
-            for (&partition, held) in view.replicas.iter().filter(|(_, held)| held.leads) {
-                let first = *self.seen.leaders.entry((partition, held.term)).or_insert(node);
-                if first != node {
-                    let term = held.term;
+            for (&partition, held) in &view.replicas {
+                let place = (partition, held.applied);
+                let (digest, first) = *self.seen.states.entry(place).or_insert((held.digest, node));
+                if digest != held.digest {
+                    let entries = held.applied;
                     problems.push(format!(
-                        "{first} and {node} both led partition {partition} in term {term}"
+                        "{first} and {node} differ in partition {partition} after {entries} entries"
                     ));
                 }
             }

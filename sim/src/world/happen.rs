@@ -41,8 +41,21 @@ impl World<'_> {
         if !links_are_free {
             return false;
         }
+        let lasts = kind.lasts(&mut self.dice);
+        self.afflict(kind, node, others, lasts);
+        true
+    }
+
+    /// Begins a fault.
+    pub(super) fn afflict(
+        &mut self,
+        kind: Kind,
+        node: usize,
+        others: Vec<String>,
+        lasts: Duration,
+    ) {
         let now = self.sim.elapsed();
-        let until = now + kind.lasts(&mut self.dice);
+        let until = now + lasts;
         let leads = self.leads(node);
         let role = if leads { "a leader" } else { "a node" };
         self.coverage.saw("faults");
@@ -53,7 +66,6 @@ impl World<'_> {
         if !matches!(kind, Kind::Crash | Kind::Leave | Kind::Clock) {
             self.active.push(Active { kind, node, others, until });
         }
-        true
     }
 
     /// A node, more often than not one that leads.
@@ -71,7 +83,7 @@ impl World<'_> {
     }
 
     /// The hosts at the other ends of the links that a fault is about.
-    fn others(&mut self, kind: Kind, node: usize) -> Vec<String> {
+    pub(super) fn others(&mut self, kind: Kind, node: usize) -> Vec<String> {
         let peers: Vec<String> =
             (0..self.slots.len()).filter(|&other| other != node).map(host).collect();
         let clients = (0..self.options.clients).map(|number| format!("client{number}"));
