@@ -174,7 +174,7 @@ impl Inner {
         }
     }
 
-    fn is_heard(&self, node: NodeId) -> bool {
+    pub(super) fn is_heard(&self, node: NodeId) -> bool {
         node == self.me || self.life.lock().silence(node).is_some_and(|silent| silent < SILENCE_MAX)
     }
 }

@@ -185,6 +185,7 @@ impl Inner {
 
     fn heard(&self, from: NodeId, pulse: Pulse) {
         self.life.lock().heard(from, &pulse);
+        self.leaders.hear(from, &pulse.leads, |node| self.is_heard(node));
         self.limits.hear(from, pulse);
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply, TableState};
-use winter_core::cluster::{GroupId, NodeId};
+use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
 use super::Inner;
 use super::leader::{unavailable, unknown};
@@ -38,6 +38,24 @@ impl Leaders {
     /// Who leads, as far as is known.
     pub(crate) fn of(&self, group: GroupId) -> Option<NodeId> {
         self.0.lock().get(Self::place(group)).copied().flatten()
+    }
+
+    /// Takes in which partitions `node` says it leads. Whoever was known to lead one
+    /// is believed until it says otherwise or `is_heard` no more: two may say it for
+    /// a moment, and the one that answered is the better guess.
+    pub(crate) fn hear(&self, node: NodeId, leads: &[u16], is_heard: impl Fn(NodeId) -> bool) {
+        let mut leaders = self.0.lock();
+        let first = Self::place(GroupId::Data(PartitionId(0)));
+        let said: Vec<usize> = leads.iter().map(|&number| first + usize::from(number)).collect();
+        let places = said.iter().map(|place| place + 1).max().unwrap_or(0).max(leaders.len());
+        leaders.resize(places, None);
+        for (place, leader) in leaders.iter_mut().enumerate().skip(first) {
+            if said.contains(&place) {
+                *leader = leader.filter(|&known| is_heard(known)).or(Some(node));
+            } else if *leader == Some(node) {
+                *leader = None;
+            }
+        }
     }
 
     /// Notes who leads, or that nobody knows.
@@ -246,5 +264,41 @@ impl Inner {
             sleep(PAUSE).await;
         }
         Err(if may_have_been_done { unknown() } else { unavailable() }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: NodeId = NodeId(1);
+    const NEW: NodeId = NodeId(2);
+
+    fn second(leaders: &Leaders) -> Option<NodeId> {
+        leaders.of(GroupId::Data(PartitionId(1)))
+    }
+
+    #[test]
+    fn who_says_that_it_leads_is_known_until_it_says_otherwise() {
+        let leaders = Leaders::default();
+        leaders.note(GroupId::Meta, Some(OLD));
+        leaders.hear(OLD, &[1, 3], |_| true);
+        assert_eq!(second(&leaders), Some(OLD));
+        leaders.hear(NEW, &[1], |_| true);
+        assert_eq!(second(&leaders), Some(OLD), "both say it");
+        leaders.hear(OLD, &[3], |_| true);
+        assert_eq!(second(&leaders), None);
+        leaders.hear(NEW, &[1], |_| true);
+        assert_eq!(second(&leaders), Some(NEW));
+        assert_eq!(leaders.of(GroupId::Data(PartitionId(3))), Some(OLD));
+        assert_eq!(leaders.of(GroupId::Meta), Some(OLD), "of that nothing was said");
+    }
+
+    #[test]
+    fn who_is_not_heard_of_any_more_leads_nothing_that_another_says_it_leads() {
+        let leaders = Leaders::default();
+        leaders.hear(OLD, &[1], |_| true);
+        leaders.hear(NEW, &[1], |node| node != OLD);
+        assert_eq!(second(&leaders), Some(NEW));
     }
 }
