@@ -212,6 +212,11 @@ impl Founding {
 
     fn tick(&mut self, now: Timestamp) -> Vec<Output> {
         if self.state.progress != Progress::Idle {
+            // The DNS had nothing to say, and there is nobody to hear out.
+            if matches!(&self.state.progress, Progress::Asking { pending, .. } if pending.is_empty())
+            {
+                return self.end_round(now);
+            }
             let began = Duration::from_millis(self.began.as_millis());
             if Duration::from_millis(now.as_millis()) < began + ROUND_TIME_MAX {
                 return Vec::new();
