@@ -43,7 +43,8 @@ impl Inner {
                 if status.learners.contains(&node) {
                     log(held.remove_learner(node).await);
                 }
-            } else if !is_in && !status.is_changing {
+            } else if !is_in && !status.is_changing && node != self.me {
+                // A leader that took the vote from itself leads a moment longer: the next one adds it.
                 log(held.add_learner(node, address).await);
             }
         }
