@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitStatus;
 
 use rustix::process::Signal;
@@ -62,8 +62,10 @@ impl ClusterBuilder {
     #[must_use]
     #[track_caller]
     pub fn lay_out(&self) -> TestCluster {
-        let nodes = (0..self.founders).map(|_| Place::default()).collect();
-        TestCluster { builder: self.clone(), network: free_network(), nodes }
+        let network = free_network();
+        let places =
+            (0..usize::from(self.founders)).map(|number| Place::new(host(network, number)));
+        TestCluster { builder: self.clone(), network, nodes: places.collect() }
     }
 }
 
@@ -76,11 +78,18 @@ pub struct TestCluster {
 }
 
 /// Where a node is, or was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
+    address: IpAddr,
     server: Option<Server>,
     /// What processes that ended here had logged.
     logs: Vec<Vec<String>>,
+}
+
+impl Place {
+    const fn new(address: IpAddr) -> Self {
+        Self { address, server: None, logs: Vec::new() }
+    }
 }
 
 impl TestCluster {
@@ -116,9 +125,7 @@ impl TestCluster {
     }
 
     fn at(&self, number: usize, port: u16) -> SocketAddr {
-        let [a, b, c] = self.network;
-        let host = u8::try_from(number + 1).expect("a cluster is small");
-        SocketAddr::from((Ipv4Addr::new(a, b, c, host), port))
+        SocketAddr::from((self.nodes[number].address, port))
     }
 
     /// How the node in place `number` is started.
@@ -144,6 +151,7 @@ impl TestCluster {
     /// If one runs there already.
     #[track_caller]
     pub fn start(&mut self, number: usize) {
+        self.reserve(number);
         let server = self.node(number).start();
         self.place(number, server);
     }
@@ -154,12 +162,24 @@ impl TestCluster {
     /// If one runs there already.
     #[track_caller]
     pub fn place(&mut self, number: usize, server: Server) {
-        if number == self.size() {
-            self.nodes.push(Place::default());
-        }
+        self.reserve(number);
         let place = &mut self.nodes[number];
         assert!(place.server.is_none(), "node {number} runs");
         place.server = Some(server);
+    }
+
+    /// Puts a node that was started at an address of its own in place `number`.
+    #[track_caller]
+    pub(crate) fn place_at(&mut self, number: usize, address: IpAddr, server: Server) {
+        self.place(number, server);
+        self.nodes[number].address = address;
+    }
+
+    /// Makes the place after the last.
+    fn reserve(&mut self, number: usize) {
+        if number == self.size() {
+            self.nodes.push(Place::new(host(self.network, number)));
+        }
     }
 
     /// The process in place `number`.
@@ -292,6 +312,12 @@ impl Drop for TestCluster {
             }
         }
     }
+}
+
+/// The address of place `number`.
+fn host([a, b, c]: [u8; 3], number: usize) -> IpAddr {
+    let host = u8::try_from(number + 1).expect("a cluster is small");
+    IpAddr::from([a, b, c, host])
 }
 
 /// Draws a network until nobody listens in it.

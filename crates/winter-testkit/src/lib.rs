@@ -11,6 +11,8 @@
 
 mod cluster;
 mod log;
+mod network;
+mod pods;
 mod reply;
 mod script;
 mod seeds;
@@ -19,10 +21,12 @@ mod wire;
 
 pub use cluster::{ClusterBuilder, TestCluster};
 pub use log::Log;
+pub use network::{Answer, Host, NameServer, Network};
+pub use pods::{Pods, PodsBuilder};
 pub use reply::{Reply, request};
 pub use script::{Dialect, Pace, blocks, play, play_block};
 pub use seeds::replay_seeds;
-pub use server::{Server, ServerBuilder};
+pub use server::{Launched, Server, ServerBuilder};
 pub use wire::Wire;
 
 use std::time::{Duration, Instant};
@@ -35,13 +39,22 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// # Panics
 /// If that takes longer than [`DEADLINE`].
 #[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, look)
+}
+
+/// The same for what takes its time, as giving a lost node up does.
+///
+/// # Panics
+/// If it takes longer than `limit`.
+#[track_caller]
+pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -16,10 +16,14 @@ use crate::{DEADLINE, Wire, eventually};
 /// Lines of the log that a failed test shows.
 pub(crate) const LOG_LINES_SHOWN: usize = 20;
 
+/// Where a server listens: for clients, and for HTTP.
+type Listening = (SocketAddr, Option<SocketAddr>);
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
     binary: PathBuf,
+    before: Vec<String>,
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
 }
@@ -40,6 +44,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Starts the binary by way of other programs, each of which becomes the next
+    /// one of the command line that it is given.
+    #[must_use]
+    pub fn by_way_of(mut self, words: Vec<String>) -> Self {
+        self.before = words;
+        self
+    }
+
     /// Starts the server and waits until it is ready.
     ///
     /// # Panics
@@ -47,8 +59,20 @@ impl ServerBuilder {
     #[must_use]
     #[track_caller]
     pub fn start(&self) -> Server {
-        let mut child = Command::new(&self.binary)
-            .args(&self.arguments)
+        self.launch().ready()
+    }
+
+    /// Starts the server, and waits for nothing.
+    ///
+    /// # Panics
+    /// If there is no such program.
+    #[must_use]
+    #[track_caller]
+    pub fn launch(&self) -> Launched {
+        let binary = self.binary.display().to_string();
+        let mut words = self.before.iter().chain([&binary]).chain(&self.arguments);
+        let mut child = Command::new(words.next().expect("a binary at least"))
+            .args(words)
             .env_clear()
             .envs([("RECEPTOR_PORT", "0"), ("WINTER_HTTP_PORT", "auto")])
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -64,15 +88,38 @@ impl ServerBuilder {
             let log = Arc::clone(&log);
             move || read_log(stderr, &log, &ready_tx)
         });
-        let mut server = Server {
+        let server = Server {
             child,
             log,
             reader: Some(reader),
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             http: None,
         };
-        (server.address, server.http) = server.wait_until_ready(&ready);
-        server
+        Launched { server, ready }
+    }
+}
+
+/// A server that may not listen yet. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Launched {
+    server: Server,
+    ready: Receiver<Listening>,
+}
+
+impl Launched {
+    /// Waits until the server is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready in time; with its log.
+    #[must_use]
+    #[track_caller]
+    pub fn ready(mut self) -> Server {
+        let listening = self.ready.recv_timeout(DEADLINE).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => panic!("the server was not ready within {DEADLINE:?}"),
+            RecvTimeoutError::Disconnected => panic!("the server ended before it was ready"),
+        });
+        (self.server.address, self.server.http) = listening;
+        self.server
     }
 }
 
@@ -90,7 +137,12 @@ impl Server {
     /// A server of `binary`, which is `env!("CARGO_BIN_EXE_winter")` in a test of the package.
     #[must_use]
     pub fn of(binary: &str) -> ServerBuilder {
-        ServerBuilder { binary: binary.into(), settings: Vec::new(), arguments: Vec::new() }
+        ServerBuilder {
+            binary: binary.into(),
+            before: Vec::new(),
+            settings: Vec::new(),
+            arguments: Vec::new(),
+        }
     }
 
     /// Where clients connect.
@@ -177,17 +229,6 @@ impl Server {
             let _ = reader.join();
         }
     }
-
-    #[track_caller]
-    fn wait_until_ready(
-        &self,
-        ready: &Receiver<(SocketAddr, Option<SocketAddr>)>,
-    ) -> (SocketAddr, Option<SocketAddr>) {
-        ready.recv_timeout(DEADLINE).unwrap_or_else(|error| match error {
-            RecvTimeoutError::Timeout => panic!("the server was not ready within {DEADLINE:?}"),
-            RecvTimeoutError::Disconnected => panic!("the server ended before it was ready"),
-        })
-    }
 }
 
 impl Drop for Server {
@@ -201,11 +242,7 @@ impl Drop for Server {
     }
 }
 
-fn read_log(
-    stderr: ChildStderr,
-    log: &Mutex<Vec<String>>,
-    ready: &mpsc::Sender<(SocketAddr, Option<SocketAddr>)>,
-) {
+fn read_log(stderr: ChildStderr, log: &Mutex<Vec<String>>, ready: &mpsc::Sender<Listening>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         if let Some(addresses) = addresses(&line) {
             // Nobody waits when it says so a second time.
@@ -216,7 +253,7 @@ fn read_log(
 }
 
 /// The addresses in the line that says that the server is ready.
-fn addresses(line: &str) -> Option<(SocketAddr, Option<SocketAddr>)> {
+fn addresses(line: &str) -> Option<Listening> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     if fields.get("message")?.as_str()? != "winter is ready" {

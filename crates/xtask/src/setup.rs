@@ -21,6 +21,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("pip3", "python3-pip"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    // Hosts of one's own, and what they lose of what they are sent.
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
 ];
 
 struct CargoTool {

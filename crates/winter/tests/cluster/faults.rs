@@ -1,6 +1,7 @@
 //! Nodes that are killed, paused and stopped while clients ask: what was
 //! acknowledged stays, and each history has an order that explains it.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
@@ -16,7 +17,7 @@ const OUTAGE_MAX: Duration = Duration::from_secs(10);
 
 fn load(cluster: &TestCluster, seed: u64) -> Load {
     let nodes = (0..cluster.size()).map(|number| cluster.address(number)).collect();
-    Load::start(nodes, Options { seed, ..Options::default() })
+    Load::start(Arc::new(Mutex::new(nodes)), Options { seed, ..Options::default() })
 }
 
 /// Writes to every partition through `wire` until all of them take it: how long it took.

@@ -2,7 +2,7 @@
 //! down what they asked and what they were told.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::history::{
-    Action, Call, History, Key, KeyOp, Outcome, Recorder, Reply, Table, Value, Write as Data,
+    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table, Value,
+    Write as Data,
 };
 use winter_sim::linearizability::{Options, TableMoments, check};
 use winter_sim::workload::{Options as WorkloadOptions, Workload};
-use winter_testkit::{DEADLINE, eventually};
+use winter_testkit::{DEADLINE, within};
 
 /// Clients of one load.
 const CLIENTS: u32 = 6;
+/// How long some writes may take on a machine that has much else to do.
+const WRITES_MAX: Duration = Duration::from_secs(60);
 /// How long a client waits before it connects to the next node.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -27,8 +30,11 @@ pub(crate) struct Load {
     clients: Vec<JoinHandle<()>>,
 }
 
+/// Where clients connect: a list that may change while they ask.
+pub(crate) type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
+
 struct Shared {
-    nodes: Vec<SocketAddr>,
+    nodes: Nodes,
     began: Instant,
     workload: Mutex<Workload>,
     recorder: Mutex<Recorder>,
@@ -38,7 +44,7 @@ struct Shared {
 
 impl Load {
     /// Clients that ask the nodes at these addresses, until told to stop.
-    pub(crate) fn start(nodes: Vec<SocketAddr>, options: WorkloadOptions) -> Self {
+    pub(crate) fn start(nodes: Nodes, options: WorkloadOptions) -> Self {
         let shared = Arc::new(Shared {
             nodes,
             began: Instant::now(),
@@ -59,7 +65,7 @@ impl Load {
     #[track_caller]
     pub(crate) fn wait_for_writes(&self, count: u64) {
         let wanted = self.shared.written.load(Ordering::Relaxed) + count;
-        eventually("writes are acknowledged", || {
+        within(WRITES_MAX, "writes are acknowledged", || {
             (self.shared.written.load(Ordering::Relaxed) >= wanted).then_some(())
         });
     }
@@ -72,6 +78,7 @@ impl Load {
             client.join().expect("a client does not panic");
         }
         let asked = self.shared.recorder.lock().unwrap().history();
+        let stall = longest_stall(&asked);
         let mut last = Client::new(Arc::clone(&self.shared), CLIENTS);
         for (table, key) in keys(&asked) {
             last.ask(Call { table, action: Action::Key(key, KeyOp::Gets) });
@@ -83,7 +90,10 @@ impl Load {
         let verdict = check(&history, &options);
         assert!(verdict.passes(), "{verdict}");
         assert!(coverage.missed().is_empty(), "{coverage}");
-        eprintln!("{} operations:\n{coverage}", history.operations().len());
+        eprintln!(
+            "{} operations, {stall:?} at the most without a write:\n{coverage}",
+            history.operations().len()
+        );
     }
 }
 
@@ -96,7 +106,9 @@ fn keys(history: &History) -> std::collections::BTreeSet<(Table, Key)> {
 struct Client {
     shared: Arc<Shared>,
     process: u32,
-    node: usize,
+    /// How many nodes it has tried.
+    turn: usize,
+    node: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
 }
 
@@ -110,8 +122,9 @@ enum Broken {
 
 impl Client {
     fn new(shared: Arc<Shared>, process: u32) -> Self {
-        let node = usize::try_from(process).unwrap() % shared.nodes.len();
-        Self { shared, process, node, connection: None }
+        let turn = usize::try_from(process).unwrap();
+        let node = choose(&shared.nodes, turn);
+        Self { shared, process, turn, node, connection: None }
     }
 
     fn run(mut self) {
@@ -122,14 +135,15 @@ impl Client {
     }
 
     fn ask(&mut self, call: Call) {
-        let node = u32::try_from(self.node).unwrap();
+        let node = number_of(self.node);
         let at = self.shared.began.elapsed();
         let id = self.shared.recorder.lock().unwrap().invoke(self.process, node, at, call);
         let outcome = match self.exchange(&words(&call)) {
             Ok(line) => outcome(&call, &line),
             Err(broken) => {
                 self.connection = None;
-                self.node = (self.node + 1) % self.shared.nodes.len();
+                self.turn += 1;
+                self.node = choose(&self.shared.nodes, self.turn);
                 std::thread::sleep(PAUSE);
                 match broken {
                     Broken::NotSent => Outcome::Failed,
@@ -141,7 +155,7 @@ impl Client {
         self.shared.recorder.lock().unwrap().complete(id, at, outcome.clone());
         if let Outcome::Known(reply) = outcome {
             self.shared.workload.lock().unwrap().learn(&call, &reply);
-            if matches!(reply, Reply::Ok | Reply::OkVersion(_) | Reply::Added(_)) {
+            if is_written(&reply) {
                 self.shared.written.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -161,11 +175,35 @@ impl Client {
     }
 
     fn connect(&self) -> std::io::Result<BufReader<TcpStream>> {
-        let stream = TcpStream::connect_timeout(&self.shared.nodes[self.node], DEADLINE)?;
+        let stream = TcpStream::connect_timeout(&self.node, DEADLINE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         Ok(BufReader::new(stream))
     }
+}
+
+fn choose(nodes: &Nodes, turn: usize) -> SocketAddr {
+    let nodes = nodes.lock().unwrap();
+    nodes[turn % nodes.len()]
+}
+
+/// What a history calls the node at this address: they are numbered from 1 there.
+fn number_of(node: SocketAddr) -> u32 {
+    let IpAddr::V4(address) = node.ip() else { panic!("{node} is no node") };
+    u32::from(address.octets()[3]) - 1
+}
+
+const fn is_written(reply: &Reply) -> bool {
+    matches!(reply, Reply::Ok | Reply::OkVersion(_) | Reply::Added(_))
+}
+
+/// The longest time in which nobody was told that something is written.
+fn longest_stall(history: &History) -> Duration {
+    let answers = history.operations().iter().filter_map(Operation::answer);
+    let written = answers.filter(|(reply, _)| is_written(reply));
+    let mut times: Vec<Duration> = written.map(|(_, event)| event.at).collect();
+    times.sort();
+    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
 /// How a call looks on a line, its end included.
