@@ -141,10 +141,7 @@ impl Client {
         let outcome = match self.exchange(&words(&call)) {
             Ok(line) => outcome(&call, &line),
             Err(broken) => {
-                self.connection = None;
-                self.turn += 1;
-                self.node = choose(&self.shared.nodes, self.turn);
-                std::thread::sleep(PAUSE);
+                self.move_on();
                 match broken {
                     Broken::NotSent => Outcome::Failed,
                     Broken::Lost => Outcome::Unknown,
@@ -153,12 +150,23 @@ impl Client {
         };
         let at = self.shared.began.elapsed();
         self.shared.recorder.lock().unwrap().complete(id, at, outcome.clone());
+        if outcome == Outcome::Failed && self.connection.is_some() {
+            self.move_on();
+        }
         if let Outcome::Known(reply) = outcome {
             self.shared.workload.lock().unwrap().learn(&call, &reply);
             if is_written(&reply) {
                 self.shared.written.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Turns to the next node, after a while: one that is cut off is of no use.
+    fn move_on(&mut self) {
+        self.connection = None;
+        self.turn += 1;
+        self.node = choose(&self.shared.nodes, self.turn);
+        std::thread::sleep(PAUSE);
     }
 
     fn exchange(&mut self, line: &str) -> Result<String, Broken> {
