@@ -115,14 +115,13 @@ impl Inner {
         let (mut here, mut begun) = (Gathering::default(), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (number, part) in parts.iter().enumerate() {
-            match self.candidate(GroupId::Data(part.partition), None, 0) {
-                Some(node) if node == self.me => {
-                    if self.begin_here(part.partition, &part.body, &mut here) {
-                        begun.push(number);
-                    }
+            let leader = self.candidate(GroupId::Data(part.partition), None, 0);
+            if leader == Some(self.me) {
+                if self.begin_here(part.partition, &part.body, &mut here) {
+                    begun.push(number);
                 }
-                Some(node) => there.entry(node).or_default().push(number),
-                None => {}
+            } else if let Some(node) = leader {
+                there.entry(node).or_default().push(number);
             }
         }
         let calls = there.into_iter().map(|(node, numbers)| async move {
