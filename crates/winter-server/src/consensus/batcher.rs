@@ -286,7 +286,10 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
 
     /// Whether something waits that should be proposed now.
     fn has_room(&self) -> bool {
-        let is_full = || self.queue_bytes.load(Ordering::Relaxed) >= self.options.entry_bytes_max;
+        let is_full = || {
+            self.queue.len() >= self.options.entry_operations_max
+                || self.queue_bytes.load(Ordering::Relaxed) >= self.options.entry_bytes_max
+        };
         let flying = self.flights.len();
         let may_fly = flying == 0 || flying < self.options.entries_in_flight_max && is_full();
         may_fly && self.head.is_some()

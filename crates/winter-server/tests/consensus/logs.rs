@@ -88,7 +88,9 @@ async fn two_lost_followers_of_five_do_not_stop_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_log_refuses_what_is_new_until_there_is_room() {
-    let options = Options { log_bytes_max: 64 << 10, ..Options::default() };
+    // Each operation fills an entry.
+    let (log_bytes_max, entry_bytes_max) = (64 << 10, 32 << 10);
+    let options = Options { log_bytes_max, entry_bytes_max, ..Options::default() };
     let cluster = Cluster::with(3, options).await;
     let leader = cluster.leader().await;
     let group = cluster.group(leader);
