@@ -234,7 +234,7 @@ impl World<'_> {
                 self.go_on(Duration::from_millis(50))?;
             }
         }
-        self.coverage.require("faults", 5);
+        self.coverage.require("faults", 2);
         Ok(())
     }
 

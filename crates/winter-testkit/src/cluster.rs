@@ -125,7 +125,8 @@ impl TestCluster {
     }
 
     fn at(&self, number: usize, port: u16) -> SocketAddr {
-        SocketAddr::from((self.nodes[number].address, port))
+        let address = self.nodes.get(number).map(|place| place.address);
+        SocketAddr::from((address.unwrap_or_else(|| host(self.network, number)), port))
     }
 
     /// How the node in place `number` is started.

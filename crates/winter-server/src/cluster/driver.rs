@@ -237,8 +237,17 @@ impl Inner {
         }
     }
 
-    /// Everyone of the list is enlisted: commits that the cluster is open.
+    /// Everyone of the list is enlisted: commits that the cluster is open. It is
+    /// told so once, and has to see it through: an election may take longer than
+    /// a command is waited for.
     async fn open_cluster(self: Arc<Self>, cluster: ClusterId) {
+        while !self.stop.is_cancelled() && self.is_left_to_open(cluster).await {
+            sleep(TICK).await;
+        }
+    }
+
+    /// Tries to open the cluster: whether that is to be tried again.
+    async fn is_left_to_open(self: &Arc<Self>, cluster: ClusterId) -> bool {
         let list = self.enlisted.lock().clone();
         let members: BTreeMap<NodeId, Profile> = {
             let profiles = self.profiles.lock();
@@ -250,8 +259,11 @@ impl Inner {
             list.iter().filter_map(profile).collect()
         };
         let is_open = || self.map().cluster.is_some();
-        if members.len() < list.len() || list.is_empty() || is_open() {
-            return;
+        if list.is_empty() || is_open() {
+            return false;
+        }
+        if members.len() < list.len() {
+            return true;
         }
         let founders = members.keys().copied().collect();
         let (partitions, replicas) = (self.config.partitions, self.config.replicas);
@@ -266,8 +278,12 @@ impl Inner {
             Ok(MetaReply::Done) => tracing::info!(%cluster, "the cluster is founded"),
             Ok(MetaReply::Already) => {}
             Ok(reply) => tracing::warn!(%cluster, ?reply, "the cluster is not opened"),
-            Err(_) => tracing::debug!(%cluster, "the meta group does not answer yet"),
+            Err(_) => {
+                tracing::debug!(%cluster, "the meta group does not answer yet");
+                return true;
+            }
         }
+        false
     }
 
     async fn forget_cluster(&self) {

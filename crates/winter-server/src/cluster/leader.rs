@@ -152,13 +152,13 @@ impl Leader {
     }
 
     /// Begins with the commands that were not: whether with all. A write whose
-    /// table's quota may have room soon is not begun with, nor what follows it;
-    /// one that `is_final` is refused instead, if it is the first.
+    /// table's quota may have room soon is not begun with, nor what follows it; if
+    /// this `is_final`, it is refused instead.
     fn begin(
         &self,
         commands: &[Command<'_>],
         begun: &mut Vec<Begun>,
-        mut is_final: bool,
+        is_final: bool,
         gather: &mut Gather<Answer>,
     ) -> bool {
         let now = self.clock.now();
@@ -193,7 +193,6 @@ impl Leader {
                         asked.rejections = 1;
                         answer = Some(fault.into());
                     }
-                    is_final = false;
                     if counted.0 != table.id {
                         machine.supervision().count(counted.0, std::mem::take(&mut counted.1));
                         counted.0 = table.id;
