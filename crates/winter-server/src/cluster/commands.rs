@@ -13,12 +13,13 @@ use winter_core::limits::TABLES_MAX;
 use winter_core::reply::Reply;
 use winter_core::store::TableId;
 use winter_core::store::index::Tag;
-use winter_core::time::Ttl;
+use winter_core::store::partition::Holdings;
 
 use super::Inner;
 use super::leader::{unavailable, unknown};
 use super::wire::{self, Affair, Answer, Ask, Held, NewTable, Proposed, Scanned};
 use crate::node::cursor;
+use crate::node::table::{Described, Tally};
 
 /// Bytes of keys after which a step of a scan asks no further partition.
 const SCAN_BYTES_MAX: usize = 1 << 20;
@@ -137,9 +138,8 @@ impl Inner {
         deadline: Instant,
     ) -> Result<(), Fault> {
         self.see_off(&new.name, new.table.id, deadline).await?;
-        let done: Vec<()> = self.of_all(&Ask::Create(new.clone()), deadline).await?;
-        drop(done);
-        self.proposed(MetaCommand::OpenTable(new.table.id), deadline).await.map(drop)
+        self.of_all::<()>(&Ask::Create(new.clone()), deadline).await?;
+        self.propose(MetaCommand::OpenTable(new.table.id), deadline).await.map(drop)
     }
 
     /// Lets every partition let go of a table, and then says so to the meta group.
@@ -148,9 +148,8 @@ impl Inner {
         new: &NewTable,
         deadline: Instant,
     ) -> Result<(), Fault> {
-        let done: Vec<()> = self.of_all(&Ask::Drop(new.table), deadline).await?;
-        drop(done);
-        self.proposed(MetaCommand::ReleaseTable(new.table.id), deadline).await.map(drop)
+        self.of_all::<()>(&Ask::Drop(new.table), deadline).await?;
+        self.propose(MetaCommand::ReleaseTable(new.table.id), deadline).await.map(drop)
     }
 
     async fn drop_table(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
@@ -173,7 +172,7 @@ impl Inner {
 
     async fn revive(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {
         let Some(new) = self.find(name, deadline).await? else { return Ok(Reply::MissingTable) };
-        match self.proposed(MetaCommand::ReviveTable(new.table.id), deadline).await? {
+        match self.propose(MetaCommand::ReviveTable(new.table.id), deadline).await? {
             MetaReply::Refused(_) => Ok(Reply::MissingTable),
             _ => Ok(Reply::Word("ok")),
         }
@@ -233,26 +232,22 @@ impl Inner {
             restarts: sum.restarts + held.restarts,
             is_fenced: sum.is_fenced || held.is_fenced,
         });
-        let options = TableOptions::from(new.options);
-        let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
-        let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
-        let fields = [
-            ("name", new.name),
-            ("maxbytes", limit(options.bytes_max)),
-            ("maxentries", limit(options.entries_max)),
-            ("maxvalue", limit(options.value_bytes_max)),
-            ("ttl", limit(options.ttl.map(Ttl::as_millis))),
-            ("once", yes_no(options.once)),
-            ("entries", held.entries.to_string()),
-            ("bytes", held.bytes.to_string()),
-            ("allocated_bytes", held.allocated.to_string()),
-            ("operations", held.operations.to_string()),
-            ("rejections", held.rejections.to_string()),
-            ("restarts", held.restarts.to_string()),
-            ("fenced", yes_no(held.is_fenced)),
-        ];
-        let fields = fields.map(|(field, value)| (field.to_owned(), value));
-        Ok(Reply::Fields(fields.into()))
+        let described = Described {
+            name: &new.name,
+            options: new.options.into(),
+            held: Holdings {
+                entries: held.entries,
+                bytes: held.bytes,
+                allocated_bytes: held.allocated,
+            },
+            tally: Tally {
+                operations: held.operations,
+                rejections: held.rejections,
+                restarts: held.restarts,
+            },
+            is_fenced: held.is_fenced,
+        };
+        Ok(Reply::Fields(described.fields()))
     }
 
     /// The table that has this name now.
@@ -313,17 +308,6 @@ impl Inner {
             Ok(None) => Err(unavailable()),
             Err(()) => Err(unknown()),
         }
-    }
-
-    async fn proposed(
-        self: &Arc<Self>,
-        command: MetaCommand,
-        deadline: Instant,
-    ) -> Result<MetaReply, Fault> {
-        self.propose(command, deadline).await.map_err(|answer| match answer.reply() {
-            Reply::Fault(fault) => fault,
-            _ => unknown(),
-        })
     }
 }
 

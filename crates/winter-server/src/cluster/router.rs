@@ -13,10 +13,11 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply, TableState};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
+use winter_core::fault::Fault;
 
 use super::Inner;
 use super::leader::{unavailable, unknown};
-use super::wire::{self, Affair, Answer, NewTable, NotDone, ProposeFault, Proposed};
+use super::wire::{self, Affair, NewTable, NotDone, ProposeFault, Proposed};
 use crate::consensus::ProposeError;
 use crate::peers::{CallError, Channel};
 
@@ -250,7 +251,7 @@ impl Inner {
         self: &Arc<Self>,
         command: MetaCommand,
         deadline: Instant,
-    ) -> Result<MetaReply, Answer> {
+    ) -> Result<MetaReply, Fault> {
         let body = wire::encode(&Affair::Propose(command));
         let mut may_have_been_done = false;
         while Instant::now() < deadline {
@@ -263,7 +264,7 @@ impl Inner {
             }
             sleep(PAUSE).await;
         }
-        Err(if may_have_been_done { unknown() } else { unavailable() }.into())
+        Err(if may_have_been_done { unknown() } else { unavailable() })
     }
 }
 

@@ -9,9 +9,9 @@ use winter_core::reply::Reply;
 use winter_core::store::index::Tag;
 use winter_core::store::partition::Holdings;
 use winter_core::store::{Partition, Slice};
-use winter_core::time::Ttl;
 
 use super::shards::Shard;
+use super::table::Described;
 use super::{Node, Table, cursor, faults};
 
 /// Bytes of keys after which a step asks no further partition.
@@ -149,26 +149,13 @@ impl Node {
     }
 
     fn describe(&self, table: &Table) -> Vec<(String, String)> {
-        let options = &table.core.options;
-        let held = self.holdings(table);
-        let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
-        let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
-        [
-            ("name", table.core.name.to_string()),
-            ("maxbytes", limit(options.bytes_max)),
-            ("maxentries", limit(options.entries_max)),
-            ("maxvalue", limit(options.value_bytes_max)),
-            ("ttl", limit(options.ttl.map(Ttl::as_millis))),
-            ("once", yes_no(options.once)),
-            ("entries", held.entries.to_string()),
-            ("bytes", held.bytes.to_string()),
-            ("allocated_bytes", held.allocated_bytes.to_string()),
-            ("operations", table.operations().to_string()),
-            ("rejections", table.rejections().to_string()),
-            ("restarts", table.restarts().to_string()),
-            ("fenced", yes_no(table.is_fenced())),
-        ]
-        .map(|(field, value)| (field.to_owned(), value))
-        .into()
+        let described = Described {
+            name: &table.core.name,
+            options: table.core.options,
+            held: self.holdings(table),
+            tally: table.tally(),
+            is_fenced: table.is_fenced(),
+        };
+        described.fields()
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use winter_core::command::TableOptions;
 use winter_core::store;
+use winter_core::store::partition::Holdings;
 use winter_core::supervise::{Intensity, RestartLog, Verdict};
-use winter_core::time::Timestamp;
+use winter_core::time::{Timestamp, Ttl};
 
 /// How long after a failed quota check the next one may reclaim again, in milliseconds.
 const RECLAIM_PAUSE_MILLIS: u64 = 10;
@@ -43,6 +45,41 @@ impl std::ops::AddAssign for Tally {
         self.operations += other.operations;
         self.rejections += other.rejections;
         self.restarts += other.restarts;
+    }
+}
+
+/// A table as `DESCRIBE` tells of it.
+pub(crate) struct Described<'a> {
+    pub name: &'a str,
+    pub options: TableOptions,
+    pub held: Holdings,
+    pub tally: Tally,
+    pub is_fenced: bool,
+}
+
+impl Described<'_> {
+    /// The fields, in the order of the contract.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        let Self { options, held, tally, .. } = self;
+        let limit = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+        let yes_no = |yes: bool| (if yes { "yes" } else { "no" }).to_owned();
+        [
+            ("name", self.name.to_owned()),
+            ("maxbytes", limit(options.bytes_max)),
+            ("maxentries", limit(options.entries_max)),
+            ("maxvalue", limit(options.value_bytes_max)),
+            ("ttl", limit(options.ttl.map(Ttl::as_millis))),
+            ("once", yes_no(options.once)),
+            ("entries", held.entries.to_string()),
+            ("bytes", held.bytes.to_string()),
+            ("allocated_bytes", held.allocated_bytes.to_string()),
+            ("operations", tally.operations.to_string()),
+            ("rejections", tally.rejections.to_string()),
+            ("restarts", tally.restarts.to_string()),
+            ("fenced", yes_no(self.is_fenced)),
+        ]
+        .map(|(field, value)| (field.to_owned(), value))
+        .into()
     }
 }
 
