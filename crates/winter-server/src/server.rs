@@ -325,15 +325,14 @@ impl Server {
     }
 
     /// Stops: no new connection, and every open one is answered what it asked
-    /// and closed, within `WINTER_DRAIN_TIMEOUT`. Answers how many were cut off.
+    /// and closed; then the node leaves its cluster; all within
+    /// `WINTER_DRAIN_TIMEOUT`. Answers how many clients were cut off.
     pub fn stop(mut self) -> usize {
         tracing::info!(clients = self.shared.clients.len(), "draining");
-        let deadline = Instant::now() + self.shared.node.config.drain_timeout;
+        let drain_timeout = self.shared.node.config.drain_timeout;
+        let deadline = Instant::now() + drain_timeout;
         self.shared.is_draining.store(true, Ordering::Relaxed);
         self.shared.drain.cancel();
-        if let (Some(cluster), Some(control)) = (self.shared.cluster(), &self.control) {
-            control.block_on(cluster.leave(self.shared.node.config.drain_timeout / 2));
-        }
         if let (Some(control), Some(listener)) = (&self.control, self.listener.take()) {
             let end = async { tokio::time::timeout(LISTENER_END_MAX, listener).await };
             if control.block_on(end).is_err() {
@@ -342,8 +341,13 @@ impl Server {
                 tracing::info!("no connection is accepted any more");
             }
         }
-        while !self.shared.clients.is_empty() && Instant::now() < deadline {
+        // What clients are still answered takes the cluster, which takes half the time to leave.
+        let leaving_takes = self.shared.cluster().map_or(Duration::ZERO, |_| drain_timeout / 2);
+        while !self.shared.clients.is_empty() && Instant::now() + leaving_takes < deadline {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if let (Some(cluster), Some(control)) = (self.shared.cluster(), &self.control) {
+            control.block_on(cluster.leave(deadline.saturating_duration_since(Instant::now())));
         }
         let cut_off = self.shared.clients.len();
         for worker in self.workers.drain(..) {

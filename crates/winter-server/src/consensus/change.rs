@@ -148,6 +148,20 @@ impl<M: Machine> Group<M> {
         }
     }
 
+    /// Hands leadership to the voter that lags least. Without another voter it
+    /// stays where it is.
+    ///
+    /// # Errors
+    /// [`ChangeError`], as of [`transfer_leader`](Self::transfer_leader).
+    pub async fn step_down(&self) -> Result<(), ChangeError> {
+        let status = self.status();
+        let others = status.voters.iter().filter(|&&node| node != self.me());
+        match others.min_by_key(|&&node| status.lag(node).unwrap_or(u64::MAX)) {
+            Some(&next) => self.transfer_leader(next).await,
+            None => Ok(()),
+        }
+    }
+
     async fn led_by_another(&self, within: Duration) -> Option<NodeId> {
         let me = self.me();
         let another = |now: &RaftMetrics<Types>| now.current_leader.filter(|leader| *leader != me);

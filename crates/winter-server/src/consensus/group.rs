@@ -374,6 +374,12 @@ impl<M: Machine> Group<M> {
         }
     }
 
+    /// The group that it is a replica of.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        self.0.state.group
+    }
+
     /// What this replica knows now.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -1,12 +1,15 @@
 //! Nodes that are killed, paused and stopped while clients ask: what was
 //! acknowledged stays, and each history has an order that explains it.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::workload::Options;
-use winter_testkit::{TestCluster, Wire, eventually};
+use winter_testkit::{DEADLINE, TestCluster, Wire, eventually};
 
 use crate::load::Load;
 use crate::watch::{KEYS_FOR_ALL, ask_all, create, number_of, standing};
@@ -140,6 +143,51 @@ fn a_rolling_restart_under_load_loses_nothing() {
         let replies = ask_all(&mut cluster.connect(number), |n| format!("GET kept k{n}"));
         let is_kept = |(n, reply): (usize, &String)| *reply == format!("v{n}");
         assert!(replies.iter().enumerate().all(is_kept), "{replies:?}");
+    }
+}
+
+/// Writes to all partitions in turn, one write at a time, until `stop` or the end of the
+/// connection: how many writes there were, and replies that were no acknowledgement.
+fn write_until(stop: &AtomicBool, node: SocketAddr) -> (usize, Vec<String>) {
+    let mut connection = BufReader::new(TcpStream::connect(node).unwrap());
+    connection.get_ref().set_read_timeout(Some(DEADLINE)).unwrap();
+    let (mut count, mut others) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let line = format!("PUT t k{} v\n", count % KEYS_FOR_ALL);
+        let mut reply = String::new();
+        let sent = connection.get_mut().write_all(line.as_bytes());
+        if sent.is_err() || !matches!(connection.read_line(&mut reply), Ok(1..)) {
+            break;
+        }
+        count += 1;
+        others.extend(Some(reply).filter(|reply| !reply.starts_with("ok ")));
+    }
+    (count, others)
+}
+
+#[test]
+fn while_a_node_leaves_no_write_is_refused_there_or_elsewhere() {
+    let mut cluster = winter().start();
+    create(&mut cluster.connect(0), "t");
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..12)
+        .map(|number| {
+            let (stop, node) = (Arc::clone(&stop), cluster.address(number % 3));
+            std::thread::spawn(move || write_until(&stop, node))
+        })
+        .collect();
+    let acknowledged = || {
+        let wire = &mut cluster.connect(1);
+        ask_all(wire, |n| format!("GETS t k{n}")).iter().all(|reply| reply.ends_with(" v"))
+    };
+    eventually("every key is written", || acknowledged().then_some(()));
+    let status = cluster.terminate(0);
+    assert_eq!(status.code(), Some(0), "{status}");
+    until_all_is_written(&mut cluster.connect(1), "t");
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        let (count, others) = writer.join().unwrap();
+        assert!(others.is_empty(), "of {count} writes: {others:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use winter_core::cluster::meta::{Change, MemberState, MetaCommand};
+use winter_core::cluster::meta::{Change, MemberState, MetaCommand, Swap};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
 use super::STEP;
@@ -12,7 +12,7 @@ use super::pulse::PULSE;
 use crate::cluster::Inner;
 use crate::cluster::groups::Map;
 use crate::cluster::machines::DataMachine;
-use crate::consensus::{ChangeError, Group, Machine};
+use crate::consensus::{ChangeError, Group, Machine, Status};
 
 /// How long a replica that comes may take to catch up, before it is tried again.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
@@ -22,27 +22,30 @@ const LEADER_STAYS: Duration = Duration::from_secs(5);
 impl Inner {
     /// Makes a planned change, if this node leads the group.
     pub(super) fn change(self: &Arc<Self>, group: GroupId, change: Change, map: &Arc<Map>) {
-        let leads = match group {
-            GroupId::Meta => self.hosted.meta().is_some_and(|held| held.is_leader()),
-            GroupId::Data(partition) => {
-                self.hosted.data(partition).is_some_and(|held| held.is_leader())
+        match group {
+            GroupId::Meta => {
+                self.hosted.meta().into_iter().for_each(|held| self.change_of(held, change, map));
             }
-        };
-        if !leads || !self.life.lock().busy.insert(group) {
+            GroupId::Data(partition) => {
+                let held = self.hosted.data(partition);
+                held.into_iter().for_each(|held| self.change_of(held, change, map));
+            }
+        }
+    }
+
+    fn change_of<M: Machine>(self: &Arc<Self>, held: Group<M>, change: Change, map: &Arc<Map>) {
+        let group = held.group();
+        let mut life = self.life.lock();
+        if !held.is_leader() || !life.busy.insert(group) {
             return;
         }
+        // Everyone always has the meta group's log; other replicas are made anew.
+        let is_first = life.begun.insert(group, change.number) != Some(change.number);
+        let makes_anew = is_first && group != GroupId::Meta;
+        drop(life);
         let (inner, map) = (Arc::clone(self), Arc::clone(map));
         tokio::spawn(async move {
-            let made = match group {
-                GroupId::Meta => match inner.hosted.meta() {
-                    Some(held) => make(&held, change, &map).await,
-                    None => Ok(false),
-                },
-                GroupId::Data(partition) => match inner.hosted.data(partition) {
-                    Some(held) => make(&held, change, &map).await,
-                    None => Ok(false),
-                },
-            };
+            let made = make(&held, inner.me, change, &map, makes_anew).await;
             let deadline = Instant::now() + inner.command_timeout;
             let number = change.number;
             match made {
@@ -102,22 +105,40 @@ impl Inner {
 }
 
 /// Makes a change: whether it was made, or is given up because who should come is gone.
+/// A replica that comes `makes_anew` what an earlier change has left of it.
+///
+/// A leader does not let go of itself. It would hear no more of what it has
+/// proposed, and those who wait for that would wait for their whole time: it hands
+/// over, and who leads then makes the change.
 async fn make<M: Machine>(
     group: &Group<M>,
+    me: NodeId,
     change: Change,
     map: &Map,
+    makes_anew: bool,
 ) -> Result<bool, ChangeError> {
-    let voters = group.status().voters;
-    if let Some(node) = change.swap.add.filter(|node| !voters.contains(node)) {
+    let Status { voters, learners, .. } = group.status();
+    let Swap { add, remove } = change.swap;
+    let goes_itself = remove == Some(me) && voters.contains(&me);
+    if goes_itself && voters.len() > 1 {
+        group.step_down().await?;
+        return Err(ChangeError::NotLeader { leader: group.leader() });
+    }
+    if let Some(node) = add.filter(|node| !voters.contains(node)) {
         let Some((address, MemberState::Up)) = map.members.get(&node) else { return Ok(false) };
+        if makes_anew && learners.contains(&node) {
+            // It was let go since, with all that the leader thinks it has.
+            group.remove_learner(node).await?;
+        }
         group.add_learner(node, address).await?;
         group.caught_up(node, CATCH_UP_MAX).await?;
     }
     let mut target = voters;
-    target.extend(change.swap.add);
-    if let Some(node) = change.swap.remove {
+    target.extend(add);
+    if let Some(node) = remove.filter(|_| !goes_itself) {
         target.remove(&node);
     }
     group.change_voters(&target).await?;
-    Ok(true)
+    // Whoever had nobody to hand over to has somebody now.
+    if goes_itself { Err(ChangeError::InProgress) } else { Ok(true) }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use tokio::time::{Instant, sleep, timeout};
-use winter_core::cluster::NodeId;
-use winter_core::cluster::meta::MetaCommand;
+use winter_core::cluster::meta::{Meta, MetaCommand};
 
 use super::{STEP, log};
 use crate::cluster::Inner;
@@ -20,47 +20,37 @@ impl Inner {
         self.life.lock().is_leaving = true;
         let left = timeout(limit, async {
             let deadline = Instant::now() + limit;
+            self.hand_over().await;
             drop(self.propose(MetaCommand::Leave(self.me), deadline).await);
-            loop {
-                let Some(meta) = self.hosted.meta() else { return };
-                let (is_named, is_gone) = meta.machine(|machine| {
-                    let meta = machine.meta();
-                    let named = meta.groups().values().any(|group| group.names(self.me));
-                    (named, meta.is_gone(self.me))
-                });
-                let is_last = self.map().members.len() <= 1;
-                if is_gone || is_last || !is_named {
-                    return;
-                }
+            while self.is_needed() {
                 self.hand_over().await;
                 sleep(STEP).await;
             }
+            self.hand_over().await;
         });
         if left.await.is_err() {
-            tracing::warn!("the node leaves with replicas that nobody has taken over");
+            tracing::warn!("the node leaves with what nobody has taken over from it");
         }
-        if timeout(limit, self.hand_over()).await.is_err() {
-            tracing::warn!("the node leaves groups that it led without another leader");
-        }
+    }
+
+    /// Whether a group still has a replica here, which another node could have.
+    fn is_needed(&self) -> bool {
+        let is_last = self.map().members.len() <= 1;
+        let is_named = |meta: &Meta| meta.groups().values().any(|group| group.names(self.me));
+        let is_missed = |meta: &Meta| is_named(meta) && !meta.is_gone(self.me);
+        let Some(meta) = self.hosted.meta() else { return false };
+        !is_last && meta.machine(|machine| is_missed(machine.meta()))
     }
 
     /// Lets others lead what this node leads.
     async fn hand_over(self: &Arc<Self>) {
-        let handed = self.hosted.all_data().into_iter().map(|(_, group)| hand_over(group, self.me));
-        futures_util::future::join_all(handed).await;
-        if let Some(meta) = self.hosted.meta() {
-            hand_over(meta, self.me).await;
-        }
+        let handed = self.hosted.all_data().into_iter().map(|(_, group)| hand_over(group));
+        join(join_all(handed), join_all(self.hosted.meta().map(hand_over))).await;
     }
 }
 
-async fn hand_over<M: Machine>(group: Group<M>, me: NodeId) {
-    if !group.is_leader() {
-        return;
-    }
-    let status = group.status();
-    let next = status.voters.iter().filter(|&&node| node != me);
-    if let Some(&next) = next.min_by_key(|&&node| status.lag(node).unwrap_or(u64::MAX)) {
-        log(group.transfer_leader(next).await);
+async fn hand_over<M: Machine>(group: Group<M>) {
+    if group.is_leader() {
+        log(group.step_down().await);
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Progress {
     led: BTreeSet<u16>,
     /// Groups of which a change or a hand-over is being made here.
     busy: BTreeSet<GroupId>,
+    /// The change that this node, as its leader, has begun with last.
+    begun: BTreeMap<GroupId, u64>,
     leads_since: BTreeMap<GroupId, Instant>,
     alone_since: Option<Instant>,
     /// On the meta group's leader: since when it waits to hear of the members.
