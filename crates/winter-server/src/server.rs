@@ -1,6 +1,5 @@
 //! A running node: threads, listeners, and its end.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use winter_core::store::Seed;
@@ -53,8 +51,6 @@ pub struct Shared {
     pub drain: CancellationToken,
     /// The same, to be asked at every turn of a session.
     is_draining: AtomicBool,
-    /// What keeps the node from being ready.
-    pub health: Health,
     /// The node's part in a cluster, if it is one of many.
     cluster: OnceLock<Cluster>,
 }
@@ -70,7 +66,6 @@ impl Shared {
             address,
             drain: CancellationToken::new(),
             is_draining: AtomicBool::new(false),
-            health: Health::default(),
             cluster: OnceLock::new(),
         }
     }
@@ -98,37 +93,8 @@ impl Shared {
         if let Some(why) = self.cluster().and_then(Cluster::unready) {
             return Some(why);
         }
-        let work = self.health.all();
-        let failing: Vec<_> = work.iter().filter(|(_, w)| w.is_failing).map(|w| w.0).collect();
+        let failing = self.node.health.failing();
         (!failing.is_empty()).then(|| format!("failing: {}", failing.join(", ")))
-    }
-}
-
-/// How background work is, by its name.
-#[derive(Debug, Default)]
-pub struct Health {
-    work: Mutex<BTreeMap<&'static str, Work>>,
-}
-
-/// How one piece of background work is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Whether it keeps failing, so that the node is not ready.
-    pub is_failing: bool,
-    /// How often it was started again.
-    pub restarts: u64,
-}
-
-impl Health {
-    /// Changes what is known of the work called `name`.
-    pub fn note(&self, name: &'static str, change: impl FnOnce(&mut Work)) {
-        change(self.work.lock().entry(name).or_default());
-    }
-
-    /// All background work, by name.
-    #[must_use]
-    pub fn all(&self) -> Vec<(&'static str, Work)> {
-        self.work.lock().iter().map(|(name, work)| (*name, *work)).collect()
     }
 }
 
@@ -265,26 +231,30 @@ impl Server {
         let _guard = control.enter();
         let listener = Arc::new(Listener::from_std(clients)?);
         let shared = &self.shared;
-        self.listener =
-            Some(control.spawn(supervise("listener", Arc::clone(shared), shared.drain.clone(), {
+        self.listener = Some(control.spawn(supervise(
+            "listener",
+            Arc::clone(&shared.node),
+            shared.drain.clone(),
+            {
                 let shared = Arc::clone(shared);
                 move || listener::run(Arc::clone(&listener), Arc::clone(&shared))
-            })));
+            },
+        )));
         let times: Option<Arc<[_]>> = self.workers.iter_mut().map(|w| w.times.take()).collect();
         if let Some(times) = times.filter(|times| times.len() > 1) {
-            control.spawn(supervise("threads", Arc::clone(shared), shared.drain.clone(), {
+            control.spawn(supervise("threads", Arc::clone(&shared.node), shared.drain.clone(), {
                 let shared = Arc::clone(shared);
                 move || threads::govern(Arc::clone(&shared), Arc::clone(&times))
             }));
         }
-        control.spawn(supervise("maintenance", Arc::clone(shared), shared.drain.clone(), {
+        control.spawn(supervise("maintenance", Arc::clone(&shared.node), shared.drain.clone(), {
             let node = Arc::clone(&shared.node);
             move || maintenance::run(Arc::clone(&node))
         }));
         if let Some(http) = http {
             let (listener, stop) = (Arc::new(Listener::from_std(http)?), CancellationToken::new());
             let site = Arc::new(http::Site::new(Arc::clone(shared)));
-            let task = control.spawn(supervise("http", Arc::clone(shared), stop.clone(), {
+            let task = control.spawn(supervise("http", Arc::clone(&shared.node), stop.clone(), {
                 let stop = stop.clone();
                 move || http::serve(Arc::clone(&listener), Arc::clone(&site), stop.clone())
             }));

@@ -1,24 +1,60 @@
 //! Background work that is started again when it fails.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use winter_core::supervise::{Intensity, RestartLog, Verdict};
 
-use crate::server::Shared;
+use crate::node::Node;
 
 const BACKOFF_LEAST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(10);
+
+/// How background work is, by its name.
+#[derive(Debug, Default)]
+pub struct Health {
+    work: Mutex<BTreeMap<&'static str, Work>>,
+}
+
+/// How one piece of background work is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Whether it keeps failing, so that the node is not ready.
+    pub is_failing: bool,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+impl Health {
+    /// Changes what is known of the work called `name`.
+    pub fn note(&self, name: &'static str, change: impl FnOnce(&mut Work)) {
+        change(self.work.lock().entry(name).or_default());
+    }
+
+    /// The work that keeps failing.
+    #[must_use]
+    pub fn failing(&self) -> Vec<&'static str> {
+        self.work.lock().iter().filter(|(_, work)| work.is_failing).map(|(name, _)| *name).collect()
+    }
+
+    /// All background work, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<(&'static str, Work)> {
+        self.work.lock().iter().map(|(name, work)| (*name, *work)).collect()
+    }
+}
 
 /// Runs `work` until it returns; when it panics, starts it again with back-off,
 /// unless `stop` is cancelled. Work that keeps failing makes the node unready
 /// until it has held for the longest back-off.
 pub async fn supervise<F>(
     name: &'static str,
-    shared: Arc<Shared>,
+    node: Arc<Node>,
     stop: CancellationToken,
     mut work: impl FnMut() -> F,
 ) where
@@ -26,14 +62,14 @@ pub async fn supervise<F>(
 {
     let mut restarts = RestartLog::default();
     let mut backoff = BACKOFF_LEAST;
-    shared.health.note(name, |_| {});
+    node.health.note(name, |_| {});
     while !stop.is_cancelled() {
         let mut running = tokio::spawn(work());
         let ended = match timeout(BACKOFF_MOST, &mut running).await {
             Ok(ended) => ended,
             Err(_) => {
                 backoff = BACKOFF_LEAST;
-                shared.health.note(name, |work| work.is_failing = false);
+                node.health.note(name, |work| work.is_failing = false);
                 running.await
             }
         };
@@ -41,8 +77,8 @@ pub async fn supervise<F>(
             Ok(()) => return,
             Err(error) => tracing::error!(task = name, %error, "background work failed"),
         }
-        let verdict = restarts.record(shared.node.clock.now(), Intensity::default());
-        shared.health.note(name, |work| {
+        let verdict = restarts.record(node.clock.now(), Intensity::default());
+        node.health.note(name, |work| {
             work.restarts += 1;
             work.is_failing |= verdict == Verdict::Fence;
         });
@@ -62,12 +98,9 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::node::Node;
-    use crate::server::Work;
 
-    fn shared() -> Arc<Shared> {
-        let node = Node::new(Config::default(), Seed(1, 2));
-        Arc::new(Shared::new(node, ([127, 0, 0, 1], 1).into()))
+    fn node() -> Arc<Node> {
+        Arc::new(Node::new(Config::default(), Seed(1, 2)))
     }
 
     /// Panics so many times, then holds.
@@ -85,25 +118,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_keeps_failing_makes_the_node_unready_until_it_holds() {
-        let shared = shared();
+        let node = node();
         let stop = CancellationToken::new();
-        tokio::spawn(supervise("chore", Arc::clone(&shared), stop, fails(6)));
-        let mut was_unready = None;
+        tokio::spawn(supervise("chore", Arc::clone(&node), stop, fails(6)));
+        let mut failed = Vec::new();
         for _ in 0..60 {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            was_unready = was_unready.or(shared.unready());
+            failed.extend(node.health.failing());
         }
-        assert_eq!(was_unready.as_deref(), Some("failing: chore"));
-        assert_eq!(shared.unready(), None, "it holds");
-        assert_eq!(shared.health.all(), [("chore", Work { is_failing: false, restarts: 6 })]);
+        failed.dedup();
+        assert_eq!(failed, ["chore"]);
+        assert!(node.health.failing().is_empty(), "it holds");
+        assert_eq!(node.health.all(), [("chore", Work { is_failing: false, restarts: 6 })]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_started_again_once_told_to_stop() {
-        let shared = shared();
+        let node = node();
         let stop = CancellationToken::new();
         stop.cancel();
-        supervise("chore", Arc::clone(&shared), stop, fails(u64::MAX)).await;
-        assert_eq!(shared.health.all(), [("chore", Work::default())]);
+        supervise("chore", Arc::clone(&node), stop, fails(u64::MAX)).await;
+        assert_eq!(node.health.all(), [("chore", Work::default())]);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use winter_core::cluster::founding::{Input, Message, Output, Proposal, Unheard, Wait};
@@ -36,8 +37,12 @@ const TELL_AGAIN: Duration = Duration::from_secs(300);
 /// So many of them are told apart.
 const MET_MAX: usize = 64;
 
+/// What the founding decides while it answers peers. One task takes it.
+pub(crate) type Decided = Arc<Mutex<UnboundedReceiver<Vec<Output>>>>;
+
 /// Finds or founds a cluster, and from then on watches for others.
-pub(crate) async fn run(inner: Arc<Inner>, mut outputs: UnboundedReceiver<Vec<Output>>) {
+pub(crate) async fn run(inner: Arc<Inner>, decided: Decided) {
+    let mut outputs = decided.lock().await;
     let (inputs, mut arrived) = unbounded_channel();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -50,6 +50,7 @@ use crate::net::link::{self, Bound};
 use crate::node::Node;
 use crate::peers::{self, Entropy, Identity, Peers};
 use crate::stats::Counter;
+use crate::supervisor::supervise;
 pub use commands::Whole;
 pub use figures::Figures;
 use groups::{Carrier, Hosted, Map, SharedMap};
@@ -179,6 +180,16 @@ impl Inner {
         }
     }
 
+    /// Keeps a part of this node's work going until the node stops.
+    fn keep<F>(self: &Arc<Self>, name: &'static str, work: impl Fn(Arc<Self>) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        let work = move || work(Arc::clone(&inner));
+        self.control.spawn(supervise(name, Arc::clone(&self.node), self.stop.clone(), work));
+    }
+
     fn note_rival(&self, what: String) {
         *self.rival.lock() = Some((Instant::now(), what));
     }
@@ -282,10 +293,11 @@ impl Cluster {
         let peers = Peers::start(identity, options, listener, desk, entropy);
         assert!(inner.peers.set(peers).is_ok(), "set once");
         tracing::info!(node = %me, peer_port, application = inner.config.application_name, "looking for the cluster");
-        control.spawn(driver::run(Arc::clone(&inner), decided));
-        control.spawn(life::run(Arc::clone(&inner)));
-        control.spawn(events::run(Arc::clone(&inner)));
-        control.spawn(life::pulse::run(Arc::clone(&inner)));
+        let decided = Arc::new(tokio::sync::Mutex::new(decided));
+        inner.keep("founding", move |inner| driver::run(inner, Arc::clone(&decided)));
+        inner.keep("life", life::run);
+        inner.keep("pulse", life::pulse::run);
+        inner.keep("events", events::run);
         Ok(Self(inner))
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -23,16 +22,15 @@ use super::gather::Gather;
 use super::log::Log;
 use super::machine::Machine;
 use super::network::Network;
-use super::options::{Options, SNAPSHOT_WAIT};
+use super::options::Options;
 use super::proposer::Core;
 use super::snapshot::Inbox;
 use super::state::{Applier, State};
-use super::status::Status;
+use super::status::{Role, Status};
 use super::transport::Transport;
-use super::types::{Runtime, Types, Vote};
+use super::types::{Runtime, Types};
 use super::upkeep::Upkeep;
 use super::watch::Watch;
-use super::wire::{Refusal, Request, Response};
 
 /// How a leader makes sure that it still leads, before it answers a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,10 +157,10 @@ impl<M: Machine> Group<M> {
             log: log.clone(),
             inbox: Arc::clone(&inbox),
         };
-        tokio::spawn(batcher.run(stop.clone()));
         let watch = Watch { group, raft: raft.clone(), counters };
-        tokio::spawn(upkeep.run(stop.clone()));
-        tokio::spawn(watch.run(stop.clone()));
+        run_part(&stop, batcher.run(stop.clone()));
+        run_part(&stop, upkeep.run(stop.clone()));
+        run_part(&stop, watch.run(stop.clone()));
         let _stops_with_the_last = stop.clone().drop_guard();
         let metrics = raft.metrics();
         let handed_over = AtomicU64::new(0);
@@ -250,6 +248,9 @@ impl<M: Machine> Group<M> {
         if policy == ReadPolicy::Lease && self.is_surely_leader() {
             return Ok(());
         }
+        if self.0.stop.is_cancelled() {
+            return Err(ReadError::Stopped);
+        }
         let wait = self.0.options.read_wait;
         let option = match policy {
             ReadPolicy::Quorum => LinearizerOption::from(Confirm::ReadIndex),
@@ -324,56 +325,6 @@ impl<M: Machine> Group<M> {
         self.0.state.read_at(read)
     }
 
-    /// Answers a message that this group's replica on node `from` has sent.
-    pub async fn receive(&self, from: NodeId, message: Bytes) -> Bytes {
-        let response = match Request::decode(&message) {
-            Err(response) => response,
-            Ok(request) => {
-                let answered = timeout(self.patience(&request), self.answer(from, request)).await;
-                answered.unwrap_or(Err(Refusal::Slow)).unwrap_or_else(Response::Refused)
-            }
-        };
-        if let Response::Refused(refusal) = &response {
-            tracing::debug!(group = %self.0.state.group, peer = %from, %refusal, "refused");
-        }
-        response.encode()
-    }
-
-    /// How long a message may be worked on. A snapshot is put in place whole.
-    fn patience(&self, request: &Request) -> Duration {
-        match request {
-            Request::Snapshot(_) => SNAPSHOT_WAIT,
-            _ => self.0.options.commit_wait,
-        }
-    }
-
-    async fn answer(&self, from: NodeId, request: Request) -> Result<Response, Refusal> {
-        let raft = &self.0.raft;
-        // A peer speaks for itself only: a confused one must not depose a leader.
-        let is_of = |vote: &Vote| *vote.leader_id().node_id() == from;
-        let stopped = |_| Refusal::Stopped;
-        match request {
-            Request::Vote(vote) if is_of(&vote.vote) => {
-                raft.vote(vote).await.map(Response::Vote).map_err(stopped)
-            }
-            Request::PreVote(vote) if is_of(&vote.vote) => {
-                raft.pre_vote(vote).await.map(Response::Vote).map_err(stopped)
-            }
-            Request::Append(append) if is_of(&append.vote) => {
-                raft.append_entries(append).await.map(Response::Append).map_err(stopped)
-            }
-            Request::Transfer(transfer) if is_of(transfer.from_leader()) => {
-                let answer = raft.handle_transfer_leader(transfer).await;
-                answer.map(Response::Transfer).map_err(|_| Refusal::Stopped)
-            }
-            Request::Snapshot(request) => {
-                let answer = self.0.inbox.take(raft, &self.0.state, from, request).await;
-                answer.map(Response::Snapshot)
-            }
-            _ => Err(Refusal::Impostor),
-        }
-    }
-
     /// The group that it is a replica of.
     #[must_use]
     pub fn group(&self) -> GroupId {
@@ -383,7 +334,11 @@ impl<M: Machine> Group<M> {
     /// What this replica knows now.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::of(&self.0.raft, &self.0.state, &self.0.log)
+        let mut status = Status::of(&self.0.raft, &self.0.state, &self.0.log);
+        if self.0.stop.is_cancelled() {
+            status.role = Role::Stopped;
+        }
+        status
     }
 
     /// The leader, as far as is known here.
@@ -395,7 +350,7 @@ impl<M: Machine> Group<M> {
     /// Whether this replica leads, as far as it knows.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.look(|now| now.state == ServerState::Leader)
+        !self.0.stop.is_cancelled() && self.look(|now| now.state == ServerState::Leader)
     }
 
     /// A short look: whoever writes the metrics waits for it.
@@ -423,6 +378,14 @@ impl<M: Machine> Group<M> {
         &self.0.raft
     }
 
+    pub(super) fn inbox(&self) -> &Inbox<M> {
+        &self.0.inbox
+    }
+
+    pub(super) fn state(&self) -> &Arc<State<M>> {
+        &self.0.state
+    }
+
     pub(super) fn options(&self) -> &Options {
         &self.0.options
     }
@@ -436,6 +399,16 @@ impl<M: Machine> Group<M> {
     pub(super) fn me(&self) -> NodeId {
         self.0.state.me
     }
+}
+
+/// Runs a part of a replica. None is of use without the others: when one ends,
+/// by a panic or because openraft's core has, the replica has stopped.
+fn run_part(stop: &CancellationToken, part: impl Future<Output = ()> + Send + 'static) {
+    let ends_all = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        part.await;
+        drop(ends_all);
+    });
 }
 
 /// A seed for a group's replica: of two nodes or groups never the same jitter.

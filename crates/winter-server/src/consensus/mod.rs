@@ -25,6 +25,7 @@ mod machine;
 mod network;
 mod options;
 mod proposer;
+mod receive;
 mod snapshot;
 mod state;
 mod status;

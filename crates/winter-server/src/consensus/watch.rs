@@ -21,7 +21,7 @@ pub(super) struct Watch<M: Machine> {
 }
 
 impl<M: Machine> Watch<M> {
-    /// Watches until told to stop, or until the replica has.
+    /// Watches until told to stop, or until openraft's core is no more.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut standings = self.raft.server_metrics();
         let mut seen = Seen::default();

@@ -257,7 +257,7 @@ mod tests {
         }
         stats.count_end(End::SlowReader);
         stats.events.reclaim_nanos.bump_by(1_500_000_000);
-        shared.health.note("chore", |work| work.restarts = 3);
+        shared.node.health.note("chore", |work| work.restarts = 3);
         let text = Metrics::new(Arc::clone(&shared)).render();
         let lines: BTreeSet<&str> = text.lines().collect();
         for line in [

@@ -152,14 +152,14 @@ pub static METRICS: &[Metric] = &[
     row("winter_background_restarts_total", Counter, &["task"],
         "Background work started again after a fault of ours.",
         |s, out| {
-            for (task, work) in s.shared.health.all() {
+            for (task, work) in s.shared.node.health.all() {
                 out.add(&[task], count(work.restarts));
             }
         }),
     row("winter_background_failing", Gauge, &["task"],
         "Whether background work keeps failing, so that the node is not ready.",
         |s, out| {
-            for (task, work) in s.shared.health.all() {
+            for (task, work) in s.shared.node.health.all() {
                 out.add(&[task], yes(work.is_failing));
             }
         }),

@@ -20,6 +20,7 @@ use winter_core::supervise::Intensity;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::stats::Stats;
+use crate::supervisor::Health;
 use catalog::Catalog;
 use memory::Memory;
 use reclaim::Dropped;
@@ -45,6 +46,8 @@ pub struct Node {
     pub memory: Memory,
     /// What it has done.
     pub stats: Stats,
+    /// How its background work is.
+    pub health: Health,
     seed: Seed,
     intensity: Intensity,
     dropped: Dropped,
@@ -65,6 +68,7 @@ impl Node {
             catalog: Catalog::new(config.threads),
             shards: Shards::new(seed, first_version(clock.started_at())),
             stats: Stats::new(config.threads),
+            health: Health::default(),
             clock,
             config,
             seed,

@@ -67,3 +67,22 @@ fn a_listener_that_fails_loses_one_connection_and_goes_on() {
     assert_eq!(faulty.work("listener").restarts, 1);
     assert_eq!(faulty.shared().unready(), None);
 }
+
+#[test]
+fn a_clusters_upkeep_that_fails_is_started_again_and_costs_no_command() {
+    let faulty = Faulty::cluster();
+    let mut wire = faulty.connect();
+    fill(&mut wire, "t", 10);
+    fault("life", "2*panic");
+    eventually("it fails", || (faulty.work("life").restarts == 2).then_some(()));
+    works(&mut wire, "t");
+    wire.exchange("CREATE u\nPUTNEW u k v\nDROP u\n", "created\nok\ndropped\n");
+    assert_eq!(faulty.shared().unready(), None);
+    fault("life", "panic");
+    let why = eventually("it is not ready", || {
+        works(&mut wire, "t");
+        faulty.shared().unready()
+    });
+    assert_eq!(why, "failing: life");
+    faulty.has_logged(&["background work keeps failing", "life"]);
+}

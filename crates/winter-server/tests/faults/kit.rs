@@ -9,7 +9,8 @@ use winter_core::store::Seed;
 use winter_server::config::{self, ClusterConfig, Config};
 use winter_server::consensus::ReadPolicy;
 use winter_server::metrics::Metrics;
-use winter_server::server::{Shared, Work};
+use winter_server::server::Shared;
+use winter_server::supervisor::Work;
 use winter_server::{Server, logging};
 use winter_testkit::{Log, Wire, eventually};
 
@@ -82,7 +83,7 @@ impl Faulty {
 
     /// What a piece of background work has gone through.
     pub(crate) fn work(&self, name: &str) -> Work {
-        let all = self.shared().health.all();
+        let all = self.shared().node.health.all();
         all.into_iter().find(|(known, _)| *known == name).map(|(_, work)| work).unwrap_or_default()
     }
 

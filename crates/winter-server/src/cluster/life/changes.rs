@@ -19,6 +19,18 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 /// How long a group is left with a leader that is not the one it should have.
 const LEADER_STAYS: Duration = Duration::from_secs(5);
 
+/// A group of which a change or a hand-over is being made here: while this is held, no other.
+struct Busy {
+    inner: Arc<Inner>,
+    group: GroupId,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.inner.life.lock().busy.remove(&self.group);
+    }
+}
+
 impl Inner {
     /// Makes a planned change, if this node leads the group.
     pub(super) fn change(self: &Arc<Self>, group: GroupId, change: Change, map: &Arc<Map>) {
@@ -43,8 +55,10 @@ impl Inner {
         let is_first = life.begun.insert(group, change.number) != Some(change.number);
         let makes_anew = is_first && group != GroupId::Meta;
         drop(life);
-        let (inner, map) = (Arc::clone(self), Arc::clone(map));
+        let busy = Busy { inner: Arc::clone(self), group };
+        let map = Arc::clone(map);
         tokio::spawn(async move {
+            let inner = &busy.inner;
             let made = make(&held, inner.me, change, &map, makes_anew).await;
             let deadline = Instant::now() + inner.command_timeout;
             let number = change.number;
@@ -64,7 +78,6 @@ impl Inner {
                     sleep(STEP).await;
                 }
             }
-            inner.life.lock().busy.remove(&group);
         });
     }
 
@@ -92,14 +105,13 @@ impl Inner {
             return;
         }
         drop(life);
-        let (inner, held) = (Arc::clone(self), held.clone());
+        let busy = Busy { inner: Arc::clone(self), group };
+        let held = held.clone();
         tokio::spawn(async move {
             if let Err(error) = held.transfer_leader(due).await {
                 tracing::debug!(%group, %error, "a group keeps its leader");
             }
-            let mut life = inner.life.lock();
-            life.leads_since.remove(&group);
-            life.busy.remove(&group);
+            busy.inner.life.lock().leads_since.remove(&group);
         });
     }
 }

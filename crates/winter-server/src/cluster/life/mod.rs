@@ -26,6 +26,7 @@ use crate::cluster::groups::Map;
 use crate::cluster::machines::{DataMachine, MetaMachine};
 use crate::cluster::wire::Pulse;
 use crate::consensus::{ChangeError, Group, Role};
+use crate::node::faults;
 
 /// The time between two looks.
 pub(super) const STEP: Duration = Duration::from_millis(100);
@@ -110,6 +111,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 impl Inner {
     async fn look_after(self: &Arc<Self>) {
+        faults::point("life");
         let Some(meta) = self.hosted.meta() else { return };
         if meta.status().role == Role::Stopped {
             return self.give_up("the meta group has stopped on this node");
