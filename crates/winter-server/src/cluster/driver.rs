@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use winter_core::cluster::founding::{Input, Message, Output, Proposal, Unheard, Wait};
-use winter_core::cluster::meta::{FORMAT, MetaCommand, MetaReply, Profile};
+use winter_core::cluster::meta::{FIRST_INCARNATION, FORMAT, MetaCommand, MetaReply, Profile};
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, placement};
 
 use super::Inner;
@@ -230,7 +230,7 @@ impl Inner {
 
     async fn start_meta(self: &Arc<Self>) -> Option<Group<MetaMachine>> {
         let machine = MetaMachine::new(self.revision.clone());
-        match Group::start(self.start_of(GroupId::Meta, machine)).await {
+        match Group::start(self.start_of(GroupId::Meta, FIRST_INCARNATION, machine)).await {
             Ok(group) => {
                 self.hosted.put_meta(group.clone());
                 Some(group)

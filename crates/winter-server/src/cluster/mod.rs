@@ -134,6 +134,8 @@ pub(crate) struct Inner {
     counters: Counters,
     /// What the groups on this node count.
     groups: Arc<consensus::Counters>,
+    /// When they wake.
+    pace: consensus::Pace,
     restart: Restart,
     stop: CancellationToken,
 }
@@ -152,16 +154,23 @@ impl Inner {
     }
 
     /// What this node starts its replica of a group with.
-    fn start_of<M: Machine>(&self, group: GroupId, machine: M) -> consensus::Start<M> {
+    fn start_of<M: Machine>(
+        &self,
+        group: GroupId,
+        incarnation: u64,
+        machine: M,
+    ) -> consensus::Start<M> {
         let clock = self.node.clock;
         consensus::Start {
             options: self.group_options(),
             me: self.me,
             group,
+            incarnation,
             machine,
             transport: Arc::new(Carrier(self.peers().clone())),
             stamp: Box::new(move || clock.now()),
             counters: Arc::clone(&self.groups),
+            pace: self.pace,
         }
     }
 
@@ -279,6 +288,7 @@ impl Cluster {
             entropy: Arc::clone(&entropy),
             counters: Counters::default(),
             groups: Arc::default(),
+            pace: consensus::Pace::begin(),
             restart,
             stop: CancellationToken::new(),
             config,

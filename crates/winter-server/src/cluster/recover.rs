@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
-use winter_core::cluster::meta::{self, MetaCommand, MetaReply};
+use winter_core::cluster::meta::{self, FIRST_INCARNATION, MetaCommand, MetaReply};
 use winter_core::cluster::recovery::{Fate, Holding, NoPlan, Plan, Survey};
 use winter_core::cluster::replica::Replica;
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
@@ -231,6 +231,13 @@ impl Inner {
             self.life.lock().expects = None;
             return done;
         }
+        // Replicas that another node goes on with are of the cluster that was.
+        let is_mine = |partition| heirs.get(&GroupId::Data(partition)) == Some(&self.me);
+        for (partition, _) in self.hosted.all_data() {
+            if !is_mine(partition) {
+                self.let_go(partition).await;
+            }
+        }
         self.peers().set_cluster(Some(cluster));
         Ok(())
     }
@@ -267,7 +274,8 @@ impl Inner {
                 let seed = self.map().seed.unwrap_or(self.seed);
                 let replica = Replica::new(seed, first_version(self.node.clock.now()));
                 let machine = DataMachine::new(replica, Arc::clone(&self.host));
-                let group = Group::start(self.start_of(GroupId::Data(partition), machine)).await?;
+                let id = GroupId::Data(partition);
+                let group = Group::start(self.start_of(id, FIRST_INCARNATION, machine)).await?;
                 if let Err(error) = group.initialize(&[(self.me, self.own_address())]).await {
                     tracing::error!(%partition, %error, "a partition did not begin anew");
                 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
-use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState};
+use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use tokio::time::timeout;
 use winter_core::cluster::{Address, NodeId};
 
@@ -14,7 +14,7 @@ use super::group::Group;
 use super::machine::Machine;
 use super::options::LAG_MAX;
 use super::status::lags;
-use super::types::Types;
+use super::types::{Seat, Types};
 
 /// One joint change is two steps. A leader that finds the first one done by a
 /// leader before it has one step to go, and the change itself after that.
@@ -23,16 +23,16 @@ const STEPS_MAX: usize = 3;
 type Written<T> = Result<T, RaftError<Types, ClientWriteError<Types>>>;
 
 impl<M: Machine> Group<M> {
-    /// Makes a group of the replicas on these nodes. To be called on each of
+    /// Makes a group of the replicas on these nodes, of incarnation 0. To be called on each of
     /// them with the same list, or on one; and never again, for a group that
     /// forgot that it exists would be made twice.
     ///
     /// # Errors
     /// [`ChangeError`]; `Refused` when the replica belongs to a group already.
     pub async fn initialize(&self, nodes: &[(NodeId, Address)]) -> Result<(), ChangeError> {
-        let places: BTreeMap<NodeId, BasicNode> =
-            nodes.iter().map(|(node, address)| (*node, BasicNode::new(address))).collect();
-        let made = self.raft().initialize(places);
+        let seats: BTreeMap<NodeId, Seat> =
+            nodes.iter().map(|(node, address)| (*node, Seat::new(address, 0))).collect();
+        let made = self.raft().initialize(seats);
         match timeout(self.options().change_wait, made).await {
             Err(_) => Err(ChangeError::Unknown),
             Ok(Ok(())) => Ok(()),
@@ -42,16 +42,24 @@ impl<M: Machine> Group<M> {
     }
 
     /// Adds a replica that has no vote. It is given the log, or a snapshot and
-    /// what follows it; [`caught_up`](Self::caught_up) awaits that.
+    /// what follows it; [`caught_up`](Self::caught_up) awaits that. What is left of
+    /// an earlier replica on the same node is let go of first.
     ///
     /// # Errors
     /// [`ChangeError`].
-    pub async fn add_learner(&self, node: NodeId, address: &Address) -> Result<(), ChangeError> {
-        if self.is_leader() && self.is_member(node) {
-            return Ok(());
+    pub async fn add_learner(
+        &self,
+        node: NodeId,
+        address: &Address,
+        incarnation: u64,
+    ) -> Result<(), ChangeError> {
+        match self.seated(node).filter(|_| self.is_leader()) {
+            Some(seated) if seated == incarnation => return Ok(()),
+            Some(_) => self.remove_learner(node).await?,
+            None => {}
         }
-        let place = BasicNode::new(address);
-        self.bounded(self.raft().add_learner(node, place, false)).await.map(drop)
+        let seat = Seat::new(address, incarnation);
+        self.bounded(self.raft().add_learner(node, seat, false)).await.map(drop)
     }
 
     /// Awaits that a replica has all but the last few entries.
@@ -108,7 +116,7 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// [`ChangeError`].
     pub async fn remove_learner(&self, node: NodeId) -> Result<(), ChangeError> {
-        if self.is_leader() && !self.is_member(node) {
+        if self.is_leader() && self.seated(node).is_none() {
             return Ok(());
         }
         let change = ChangeMembers::RemoveNodes(BTreeSet::from([node]));
@@ -175,11 +183,6 @@ impl<M: Machine> Group<M> {
         let wait = self.raft().wait(Some(within));
         let seen = wait.metrics(|now| now.current_leader.is_some(), "a leader").await;
         seen.ok().and_then(|now| now.current_leader)
-    }
-
-    fn is_member(&self, node: NodeId) -> bool {
-        let now = self.status();
-        now.voters.contains(&node) || now.learners.contains(&node)
     }
 
     async fn bounded<T>(&self, change: impl Future<Output = Written<T>>) -> Result<T, ChangeError> {

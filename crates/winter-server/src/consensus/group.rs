@@ -10,7 +10,7 @@ use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::RaftLeaderId as _;
-use openraft::{BasicNode, Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
+use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use winter_core::cluster::{Address, GroupId, NodeId};
@@ -23,12 +23,13 @@ use super::log::Log;
 use super::machine::Machine;
 use super::network::Network;
 use super::options::Options;
+use super::pace::{Pace, Paced};
 use super::proposer::Core;
 use super::snapshot::Inbox;
 use super::state::{Applier, State};
 use super::status::{Role, Status};
 use super::transport::Transport;
-use super::types::{Runtime, Types};
+use super::types::{Seat, Types};
 use super::upkeep::Upkeep;
 use super::watch::Watch;
 
@@ -50,6 +51,7 @@ pub struct Group<M: Machine>(Arc<Inner<M>>);
 
 struct Inner<M: Machine> {
     options: Options,
+    pace: Pace,
     raft: Raft<Types, Applier<M>>,
     state: Arc<State<M>>,
     log: Log,
@@ -77,6 +79,9 @@ pub struct Start<M> {
     pub me: NodeId,
     /// The group.
     pub group: GroupId,
+    /// Which of the replicas it is that this node has had of the group: the number
+    /// that its seat was given.
+    pub incarnation: u64,
     /// The state that entries change, empty.
     pub machine: M,
     /// The way to the other replicas.
@@ -85,6 +90,8 @@ pub struct Start<M> {
     pub stamp: Stamp,
     /// What the node's groups count.
     pub counters: Arc<Counters>,
+    /// When they wake.
+    pub pace: Pace,
 }
 
 impl<M: Machine> Group<M> {
@@ -97,10 +104,11 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// [`StartError`] when the options contradict each other.
     pub async fn start(start: Start<M>) -> Result<Self, StartError> {
-        let Start { options, me, group, machine, transport, stamp, counters } = start;
-        let state = State::new(me, group, machine, counters);
+        let Start { options, me, group, incarnation, machine, transport, .. } = start;
+        let Start { stamp, counters, pace, .. } = start;
+        let state = State::new(me, group, incarnation, machine, counters);
         let log = Log::new(options.purge_above());
-        Self::run(options, state, log, transport, stamp).await
+        Self::run(options, pace, state, log, transport, stamp).await
     }
 
     /// Stops this replica, and starts one in its place that goes on with all that
@@ -119,13 +127,14 @@ impl<M: Machine> Group<M> {
         stamp: Stamp,
     ) -> Result<Self, StartError> {
         self.shutdown().await;
-        let Inner { options, state, log, .. } = &*self.0;
-        log.crown(state.me, BasicNode::new(address));
-        Self::run(*options, Arc::clone(state), log.clone(), transport, stamp).await
+        let Inner { options, pace, state, log, .. } = &*self.0;
+        log.crown(state.me, Seat::new(address, state.incarnation));
+        Self::run(*options, *pace, Arc::clone(state), log.clone(), transport, stamp).await
     }
 
     async fn run(
         options: Options,
+        pace: Pace,
         state: Arc<State<M>>,
         log: Log,
         transport: Arc<dyn Transport>,
@@ -136,7 +145,7 @@ impl<M: Machine> Group<M> {
         let network = Network::new(Arc::clone(&state), transport, options);
         let applier = Applier::new(Arc::clone(&state));
         let started = Raft::new(me, config, network, log.clone(), applier);
-        let raft = Runtime::scope(seed(me, group), started)
+        let raft = Paced::scope(pace, seed(me, group), started)
             .await
             .map_err(|error| StartError(error.to_string()))?;
 
@@ -166,6 +175,7 @@ impl<M: Machine> Group<M> {
         let handed_over = AtomicU64::new(0);
         let inner = Inner {
             options,
+            pace,
             raft,
             state,
             log,
@@ -329,6 +339,17 @@ impl<M: Machine> Group<M> {
     #[must_use]
     pub fn group(&self) -> GroupId {
         self.0.state.group
+    }
+
+    /// Which of this node's replicas of the group it is.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.0.state.incarnation
+    }
+
+    /// The incarnation of the replica that has a seat on `node`, as far as is known here.
+    pub(super) fn seated(&self, node: NodeId) -> Option<u64> {
+        self.look(|now| now.membership_config.membership().get_node(&node).map(|at| at.incarnation))
     }
 
     /// What this replica knows now.

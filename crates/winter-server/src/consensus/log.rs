@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::vote::RaftLeaderId as _;
-use openraft::{BasicNode, EntryPayload, LogState};
+use openraft::{EntryPayload, LogState};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use winter_core::cluster::NodeId;
 
 use super::options::APPEND_BYTES_MAX;
-use super::types::{Entry, LogId, Membership, Types, Vote};
+use super::types::{Entry, LogId, Membership, Seat, Types, Vote};
 
 /// What an entry takes beside its bytes, about.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 16;
@@ -90,7 +90,7 @@ impl Log {
 
     /// Has the log go on as that of a leader of a later term, who is the only
     /// voter: then all of it is committed.
-    pub(super) fn crown(&self, me: NodeId, place: BasicNode) {
+    pub(super) fn crown(&self, me: NodeId, seat: Seat) {
         self.change(|kept| {
             let last = kept.last();
             let voted = kept.vote.map_or(0, |vote| vote.leader_id().term());
@@ -98,8 +98,8 @@ impl Log {
             let vote = Vote::new_committed(term, me);
             let index = last.map_or(0, |last| last.index + 1);
             let log_id = LogId::new(vote.leader_id().to_committed(), index);
-            let alone = Membership::new(vec![[me].into()], BTreeMap::from([(me, place)]))
-                .expect("the one voter has a place");
+            let alone = Membership::new(vec![[me].into()], BTreeMap::from([(me, seat)]))
+                .expect("the one voter has a seat");
             let entry = Entry::new(log_id, EntryPayload::Membership(alone));
             self.0.bytes.fetch_add(bytes_of(&entry), Ordering::Relaxed);
             kept.entries.push_back(entry);

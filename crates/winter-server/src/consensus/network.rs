@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use openraft::OptionalSend;
 use openraft::errors::{
     NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable,
 };
@@ -14,7 +15,6 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::{BasicNode, OptionalSend};
 use tokio::time::{Instant, timeout_at};
 use winter_core::cluster::NodeId;
 
@@ -22,7 +22,7 @@ use super::machine::Machine;
 use super::options::Options;
 use super::state::{Data, State};
 use super::transport::{Lane, Transport, TransportError};
-use super::types::{Snapshot, Types, Vote};
+use super::types::{Seat, Snapshot, Types, Vote};
 use super::wire::{Refusal, Request, Response};
 
 type Error = RPCError<Types>;
@@ -64,8 +64,8 @@ impl<M> Network<M> {
 impl<M: Machine> RaftNetworkFactory<Types> for Network<M> {
     type Network = Link<M>;
 
-    async fn new_client(&mut self, target: NodeId, _: &BasicNode) -> Link<M> {
-        Link { network: self.clone(), target }
+    async fn new_client(&mut self, target: NodeId, seat: &Seat) -> Link<M> {
+        Link { network: self.clone(), target, incarnation: seat.incarnation }
     }
 }
 
@@ -73,6 +73,7 @@ impl<M: Machine> RaftNetworkFactory<Types> for Network<M> {
 pub(super) struct Link<M> {
     pub(super) network: Network<M>,
     pub(super) target: NodeId,
+    pub(super) incarnation: u64,
 }
 
 /// Why a replica did not answer.
@@ -114,7 +115,7 @@ impl<M> Link<M> {
         wait: Duration,
         answer: impl FnOnce(Response) -> Option<T>,
     ) -> Result<T, Error> {
-        let called = self.call(Lane::Prompt, request.encode(), wait).await;
+        let called = self.call(Lane::Prompt, request.encode(self.incarnation), wait).await;
         called
             .and_then(|response| answer(response).ok_or(CallError::Malformed))
             .map_err(|error| self.error(action, error))

@@ -18,7 +18,8 @@ impl<M: Machine> Group<M> {
     pub async fn receive(&self, from: NodeId, message: Bytes) -> Bytes {
         let response = match Request::decode(&message) {
             Err(response) => response,
-            Ok(request) => {
+            Ok((to, _)) if to != self.incarnation() => Response::Refused(Refusal::Incarnation),
+            Ok((_, request)) => {
                 let answered = timeout(self.patience(&request), self.answer(from, request)).await;
                 answered.unwrap_or(Err(Refusal::Slow)).unwrap_or_else(Response::Refused)
             }

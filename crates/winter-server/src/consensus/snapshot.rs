@@ -64,7 +64,8 @@ impl<M: Machine> Link<M> {
         let number = self.network.next_snapshot();
         let last = snapshot.meta.last_log_id.map_or(0, |log_id| log_id.index);
         let _hold = self.network.state.hold(number, last);
-        let step = |step| Request::Snapshot(SnapshotRequest { number, step }).encode();
+        let step =
+            |step| Request::Snapshot(SnapshotRequest { number, step }).encode(self.incarnation);
 
         if let Some(response) = self.step(step(Step::Begin(vote)), STEP_WAIT).await? {
             return Ok(response);

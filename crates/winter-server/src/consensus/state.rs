@@ -31,6 +31,8 @@ pub(super) struct State<M> {
     pub me: NodeId,
     /// The group that it is a replica of.
     pub group: GroupId,
+    /// Which of its node's replicas of the group it is.
+    pub incarnation: u64,
     /// What the node's groups count.
     pub counters: Arc<Counters>,
     now: Mutex<Now<M>>,
@@ -74,12 +76,14 @@ impl<M: Machine> State<M> {
     pub(super) fn new(
         me: NodeId,
         group: GroupId,
+        incarnation: u64,
         machine: M,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         let now =
             Now { machine, engine: 0, applied: None, membership: StoredMembership::default() };
-        Arc::new(Self { me, group, counters, now: Mutex::new(now), sending: Mutex::default() })
+        let (now, sending) = (Mutex::new(now), Mutex::default());
+        Arc::new(Self { me, group, incarnation, counters, now, sending })
     }
 
     /// Runs a read on what is applied.

@@ -85,7 +85,7 @@ impl Status {
             learners: members.learner_ids().collect(),
             is_changing: members.get_joint_config().len() > 1,
             addresses: addresses
-                .filter_map(|(node, place)| Some((*node, place.addr.parse().ok()?)))
+                .filter_map(|(node, seat)| Some((*node, seat.address.parse().ok()?)))
                 .collect(),
             lags: lags(&now),
             quorum_age: now.last_quorum_acked.map(|at| at.elapsed()),

@@ -17,6 +17,7 @@ use super::group::{Group, ReadPolicy, Start};
 use super::log::Log;
 use super::machine::{Machine, Replies, Source, Target, Unreadable};
 use super::options::Options;
+use super::pace::Pace;
 use super::state::{Applier, State};
 use super::status::Role;
 use super::transport::{Answer, Lane, Transport, TransportError};
@@ -68,7 +69,7 @@ struct Builder;
 
 impl StoreBuilder<Types, Log, Applier<Nothing>> for Builder {
     async fn build(&self) -> Result<((), Log, Applier<Nothing>), StorageError<Types>> {
-        let state = State::new(NodeId(0), GroupId::Meta, Nothing, Arc::default());
+        let state = State::new(NodeId(0), GroupId::Meta, 0, Nothing, Arc::default());
         Ok(((), Log::new(usize::MAX), Applier::new(state)))
     }
 }
@@ -94,10 +95,12 @@ async fn alone() -> Group<Nothing> {
         options: Options::default(),
         me: NodeId(1),
         group: GroupId::Meta,
+        incarnation: 0,
         machine: Nothing,
         transport: Arc::new(Nowhere),
         stamp: Box::new(Timestamp::default),
         counters: Arc::default(),
+        pace: Pace::begin(),
     });
     let group = group.await.unwrap();
     group.initialize(&[(NodeId(1), "winter-1:6062".parse().unwrap())]).await.unwrap();

@@ -4,14 +4,14 @@ use std::any::Any;
 use std::fmt;
 
 use bytes::Bytes;
+use openraft::RaftTypeConfig;
 use openraft::raft::responder::Responder;
 use openraft::type_config::alias;
 use openraft::vote::RaftLeaderId;
-use openraft::{BasicNode, RaftTypeConfig};
-use openraft_rt::deterministic_rng::DeterministicRng;
-use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use winter_core::cluster::NodeId;
+use winter_core::cluster::{Address, NodeId};
+
+use super::pace::Paced;
 
 /// The types of every group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +21,11 @@ impl RaftTypeConfig for Types {
     type D = Command;
     type R = Applied;
     type NodeId = NodeId;
-    type Node = BasicNode;
+    type Node = Seat;
     type Term = u64;
     type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, NodeId>;
     type Vote = openraft::Vote<Self::LeaderId>;
-    type Payload = openraft::EntryPayload<Command, NodeId, BasicNode>;
+    type Payload = openraft::EntryPayload<Command, NodeId, Seat>;
     type Entry = openraft::Entry<<Self::LeaderId as RaftLeaderId>::Committed, Self::Payload>;
     type Responder<T>
         = OnComplete<T>
@@ -35,24 +35,35 @@ impl RaftTypeConfig for Types {
         = openraft::impls::InlineBatch<T>
     where
         T: Send + 'static;
-    // Tokio, but for election jitter: that comes from a seed which each group is
-    // started with, so that a simulation can be replayed.
-    type AsyncRuntime = Runtime;
+    type AsyncRuntime = Paced;
     type ErrorSource = openraft::impls::BoxedErrorSource;
 }
 
-/// Where openraft's tasks run.
-pub(super) type Runtime = DeterministicRng<TokioRuntime>;
 /// A term, the node that leads in it, and an index.
 pub(super) type LogId = alias::LogIdOf<Types>;
 /// A term and the node that leads in it.
 pub(super) type LeaderId = alias::CommittedLeaderIdOf<Types>;
 pub(super) type Vote = alias::VoteOf<Types>;
 pub(super) type Entry = alias::EntryOf<Types>;
-pub(super) type Membership = openraft::Membership<NodeId, BasicNode>;
+pub(super) type Membership = openraft::Membership<NodeId, Seat>;
 pub(super) type StoredMembership = alias::StoredMembershipOf<Types>;
 pub(super) type SnapshotMeta = alias::SnapshotMetaOf<Types>;
 pub(super) type Snapshot<D> = alias::SnapshotOf<Types, D>;
+
+/// A replica's seat in its group: where its node is, and which of the replicas it is
+/// that the node has had of the group. One that was let go has forgotten its vote
+/// and its log, and the one that comes after it must never be taken for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seat {
+    pub address: String,
+    pub incarnation: u64,
+}
+
+impl Seat {
+    pub(super) fn new(address: &Address, incarnation: u64) -> Self {
+        Self { address: address.to_string(), incarnation }
+    }
+}
 
 /// An entry's bytes, which only the machine understands.
 #[derive(Clone, PartialEq, Eq)]

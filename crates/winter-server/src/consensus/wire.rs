@@ -1,7 +1,7 @@
 //! A group's messages as bytes.
 //!
-//! A message is a version, a head written by `postcard`, and a tail of raw
-//! bytes: the entries of an append, the chunk of a snapshot. So the bytes of an
+//! A message is a version, a head written by `postcard` (which begins with the
+//! incarnation of the replica that is meant), and a tail of raw bytes: the entries of an append, the chunk of a snapshot. So the bytes of an
 //! entry are copied once into a message, and not at all out of it. Messages of a
 //! snapshot end in a checksum of all that stands before it.
 
@@ -82,6 +82,8 @@ pub(super) enum Refusal {
     Malformed,
     #[error("the message is in another's name")]
     Impostor,
+    #[error("the message is for a replica that was there before, or comes later")]
+    Incarnation,
     #[error("the group has stopped there")]
     Stopped,
     #[error("the replica took too long")]
@@ -124,24 +126,24 @@ enum Payload {
 }
 
 impl Request {
-    /// The message.
-    pub(super) fn encode(self) -> Bytes {
+    /// The message to the replica of this incarnation.
+    pub(super) fn encode(self, to: u64) -> Bytes {
         match self {
-            Self::Vote(vote) => encode(&Head::Vote(vote), []),
-            Self::PreVote(vote) => encode(&Head::PreVote(vote), []),
-            Self::Transfer(transfer) => encode(&Head::Transfer(transfer), []),
-            Self::Append(append) => encode_append(append),
-            Self::Snapshot(request) => request.encode(),
+            Self::Vote(vote) => encode(&(to, Head::Vote(vote)), []),
+            Self::PreVote(vote) => encode(&(to, Head::PreVote(vote)), []),
+            Self::Transfer(transfer) => encode(&(to, Head::Transfer(transfer)), []),
+            Self::Append(append) => encode_append(to, append),
+            Self::Snapshot(request) => request.encode(to),
         }
     }
 
-    /// Reads a message.
+    /// Reads a message, and the incarnation that it is for.
     ///
     /// # Errors
     /// What a message that cannot be read is answered.
-    pub(super) fn decode(message: &Bytes) -> Result<Self, Response> {
+    pub(super) fn decode(message: &Bytes) -> Result<(u64, Self), Response> {
         let malformed = || Response::Refused(Refusal::Malformed);
-        let (head, tail) = decode::<Head>(message).ok_or_else(malformed)?;
+        let ((to, head), tail) = decode::<(u64, Head)>(message).ok_or_else(malformed)?;
         let snapshot = |number, step| {
             let body = message.len().checked_sub(CHECKSUM_BYTES).map(|at| message.split_at(at));
             let is_sound = body.is_some_and(|(body, sum)| xxh3_64(body).to_le_bytes() == *sum);
@@ -150,7 +152,7 @@ impl Request {
             }
             Ok(Self::Snapshot(SnapshotRequest { number, step }))
         };
-        match head {
+        let request = match head {
             Head::Vote(_) | Head::PreVote(_) | Head::Transfer(_) if !tail.is_empty() => {
                 Err(malformed())
             }
@@ -170,12 +172,13 @@ impl Request {
             Head::Finish { number, chunks, vote, meta } => {
                 snapshot(number, Step::Finish { chunks, vote, meta })
             }
-        }
+        };
+        Ok((to, request?))
     }
 }
 
 impl SnapshotRequest {
-    fn encode(self) -> Bytes {
+    fn encode(self, to: u64) -> Bytes {
         let number = self.number;
         let (head, chunk) = match self.step {
             Step::Begin(vote) => (Head::Begin { number, vote }, Bytes::new()),
@@ -184,7 +187,7 @@ impl SnapshotRequest {
                 (Head::Finish { number, chunks, vote, meta }, Bytes::new())
             }
         };
-        let mut message = BytesMut::from(encode(&head, [&*chunk]));
+        let mut message = BytesMut::from(encode(&(to, head), [&*chunk]));
         let checksum = xxh3_64(&message);
         message.extend_from_slice(&checksum.to_le_bytes());
         message.freeze()
@@ -203,7 +206,7 @@ impl Response {
     }
 }
 
-fn encode_append(append: AppendEntriesRequest<Types>) -> Bytes {
+fn encode_append(to: u64, append: AppendEntriesRequest<Types>) -> Bytes {
     let AppendEntriesRequest { vote, prev_log_id, entries, leader_commit } = append;
     let mut tail = Vec::with_capacity(entries.len());
     let mut heads = Vec::with_capacity(entries.len());
@@ -220,7 +223,7 @@ fn encode_append(append: AppendEntriesRequest<Types>) -> Bytes {
         heads.push((entry.log_id, payload));
     }
     let head = Head::Append { vote, prev_log_id, leader_commit, entries: heads };
-    encode(&head, tail.iter().map(|bytes| &**bytes))
+    encode(&(to, head), tail.iter().map(|bytes| &**bytes))
 }
 
 fn read_entries(heads: Vec<(LogId, Payload)>, mut tail: Bytes) -> Option<Vec<Entry>> {
@@ -264,12 +267,15 @@ fn decode<T: for<'de> Deserialize<'de>>(message: &Bytes) -> Option<(T, Bytes)> {
 #[cfg(test)]
 mod tests {
     use openraft::EntryPayload::{Blank, Normal};
+    use openraft::Membership as Members;
     use openraft::vote::RaftLeaderId as _;
-    use openraft::{BasicNode, Membership as Members};
     use std::collections::{BTreeMap, BTreeSet};
     use winter_core::cluster::NodeId;
 
+    use super::super::types::Seat;
     use super::*;
+
+    const TO: u64 = 300;
 
     fn log_id(index: u64) -> LogId {
         let vote = Vote::new_committed(3, NodeId(u64::MAX));
@@ -278,7 +284,8 @@ mod tests {
 
     fn append() -> AppendEntriesRequest<Types> {
         let node = NodeId(7);
-        let nodes = BTreeMap::from([(node, BasicNode::new("winter-0:6062"))]);
+        let nodes =
+            BTreeMap::from([(node, Seat { address: "winter-0:6062".to_owned(), incarnation: 3 })]);
         let members = Members::new(vec![BTreeSet::from([node])], nodes).unwrap();
         let payloads = [
             Blank,
@@ -300,13 +307,15 @@ mod tests {
 
     fn chunk() -> Bytes {
         let step = Step::Chunk { at: 300, bytes: Bytes::from(vec![9; 1000]) };
-        Request::Snapshot(SnapshotRequest { number: 4, step }).encode()
+        Request::Snapshot(SnapshotRequest { number: 4, step }).encode(TO)
     }
 
     #[test]
     fn an_append_is_read_as_it_was_written_and_its_entries_are_not_copied() {
-        let message = Request::Append(append()).encode();
-        let Ok(Request::Append(read)) = Request::decode(&message) else { panic!("an append") };
+        let message = Request::Append(append()).encode(TO);
+        let Ok((TO, Request::Append(read))) = Request::decode(&message) else {
+            panic!("an append")
+        };
         assert_eq!(read.entries, append().entries);
         assert_eq!((read.vote, read.prev_log_id), (append().vote, append().prev_log_id));
         let EntryPayload::Normal(Command(bytes)) = &read.entries[4].payload else {
@@ -326,8 +335,10 @@ mod tests {
         ];
         for step in steps {
             let request = SnapshotRequest { number: 4, step };
-            let message = Request::Snapshot(request.clone()).encode();
-            let Ok(Request::Snapshot(read)) = Request::decode(&message) else { panic!("a step") };
+            let message = Request::Snapshot(request.clone()).encode(TO);
+            let Ok((TO, Request::Snapshot(read))) = Request::decode(&message) else {
+                panic!("a step")
+            };
             assert_eq!(read, request);
         }
     }
@@ -346,7 +357,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_padded_or_of_another_version_is_refused() {
-        for message in [Request::Append(append()).encode(), chunk()] {
+        for message in [Request::Append(append()).encode(TO), chunk()] {
             for end in (0..message.len()).step_by(1 + message.len() / 500) {
                 assert!(Request::decode(&message.slice(..end)).is_err(), "{end} bytes");
             }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use winter_core::cluster::meta::FIRST_INCARNATION;
 use winter_core::cluster::{Address, GroupId, NodeId};
 use winter_core::time::Timestamp;
 use winter_server::consensus::{
-    Batch, Counters, Group, Machine as _, Options, ProposeError, ReadPolicy, Stamp, Start, Status,
+    Batch, Counters, Group, Machine as _, Options, Pace, ProposeError, ReadPolicy, Stamp, Start,
+    Status,
 };
 
 use crate::ledger::{Freezes, Ledger, Line};
@@ -53,17 +55,27 @@ impl Cluster {
     pub(crate) async fn add_node(&mut self) -> NodeId {
         let node = NodeId(self.next);
         self.next += 1;
+        self.host(node, FIRST_INCARNATION).await;
+        node
+    }
+
+    /// A replica on this node, in the place of one that it may have had.
+    pub(crate) async fn host(&self, node: NodeId, incarnation: u64) {
+        if let Some(former) = self.network.remove(node) {
+            former.shutdown().await;
+        }
         let group = Group::start(Start {
             options: self.options,
             me: node,
             group: GroupId::Meta,
+            incarnation,
             machine: Ledger::default(),
             transport: self.end(node),
             stamp: self.stamp(),
             counters: Arc::clone(&self.counters),
+            pace: Pace::begin(),
         });
         self.network.add(node, group.await.unwrap());
-        node
     }
 
     fn end(&self, node: NodeId) -> Arc<End> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use winter_core::cluster::NodeId;
+use winter_core::cluster::meta::FIRST_INCARNATION;
 use winter_server::consensus::{ChangeError, ProposeError, ReadError, ReadPolicy};
 
 use crate::kit::{Cluster, DEADLINE, address, set, until};
@@ -12,7 +13,7 @@ use crate::kit::{Cluster, DEADLINE, address, set, until};
 async fn admit(cluster: &mut Cluster) -> NodeId {
     let node = cluster.add_node().await;
     let leader = cluster.group(cluster.leader().await);
-    leader.add_learner(node, &address(node)).await.unwrap();
+    leader.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     leader.caught_up(node, DEADLINE).await.unwrap();
     let mut voters = leader.status().voters;
     voters.insert(node);
@@ -27,7 +28,7 @@ async fn a_learner_is_given_the_log_and_votes_after_one_change() {
     let group = cluster.group(cluster.leader().await);
     let node = cluster.add_node().await;
 
-    group.add_learner(node, &address(node)).await.unwrap();
+    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     group.caught_up(node, DEADLINE).await.unwrap();
     let status = group.status();
     assert_eq!(status.learners, set(&[node]));
@@ -42,6 +43,53 @@ async fn a_learner_is_given_the_log_and_votes_after_one_change() {
     assert_eq!(status.entries - before, 2, "into both sets, and out of the old one");
     cluster.write("after").await;
     assert_eq!(cluster.settle().await.lines.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_in_the_place_of_one_that_was_let_go_is_sent_everything() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let group = cluster.group(cluster.leader().await);
+    let node = cluster.add_node().await;
+    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    cluster.host(node, 8).await;
+    // It is sent nothing while the leader takes it for the one before.
+    for n in 0..20 {
+        cluster.write(format!("between {n}")).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(cluster.lines(node).is_empty());
+    group.add_learner(node, &address(node), 8).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    group.change_voters(&set(&cluster.nodes())).await.unwrap();
+    cluster.write("after").await;
+    assert_eq!(cluster.settle().await.lines.len(), 22);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_has_forgotten_its_vote_is_not_asked_as_the_one_that_had_it() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let leader = cluster.leader().await;
+    let others = cluster.others(&[leader]);
+    let (late, moved) = (others[0], others[1]);
+    // One does not hear that another was replaced.
+    cluster.part(&[late]);
+    let node = cluster.add_node().await;
+    cluster.part(&[late]);
+    let group = cluster.group(leader);
+    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
+    group.caught_up(node, DEADLINE).await.unwrap();
+    group.change_voters(&set(&[leader, late, node])).await.unwrap();
+    cluster.host(moved, 8).await;
+    cluster.write("after").await;
+    // Those two were a majority once.
+    cluster.heal();
+    cluster.part(&[late, moved]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!cluster.group(late).is_leader(), "{:?}", cluster.status(late));
+    cluster.write("all the time").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +111,7 @@ async fn one_joint_change_replaces_a_lost_replica() {
     let lost = cluster.others(&[leader])[0];
     cluster.kill(lost).await;
     let node = cluster.add_node().await;
-    group.add_learner(node, &address(node)).await.unwrap();
+    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     group.caught_up(node, DEADLINE).await.unwrap();
     let voters = set(&cluster.nodes());
     group.change_voters(&voters).await.unwrap();
@@ -240,7 +288,7 @@ async fn a_change_without_a_majority_is_unknown_and_can_be_finished() {
     let old = cluster.leader().await;
     let node = cluster.add_node().await;
     let group = cluster.group(old);
-    group.add_learner(node, &address(node)).await.unwrap();
+    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     group.caught_up(node, DEADLINE).await.unwrap();
     cluster.part(&[old]);
     let voters = set(&cluster.nodes());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 use winter_core::cluster::NodeId;
+use winter_core::cluster::meta::FIRST_INCARNATION;
 use winter_server::consensus::{CHUNK_BYTES_MAX, Options};
 
 use crate::kit::{Cluster, DEADLINE, address, set, until};
@@ -26,7 +27,7 @@ async fn full() -> Cluster {
 async fn add(cluster: &mut Cluster) -> NodeId {
     let node = cluster.add_node().await;
     let leader = cluster.group(cluster.leader().await);
-    leader.add_learner(node, &address(node)).await.unwrap();
+    leader.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     node
 }
 
@@ -101,7 +102,7 @@ async fn a_replica_out_of_reach_costs_no_snapshot() {
     let node = cluster.add_node().await;
     cluster.part(&[node]);
     let leader = cluster.group(cluster.leader().await);
-    leader.add_learner(node, &address(node)).await.unwrap();
+    leader.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
     sleep(cluster.options.election_max * 75).await;
     assert_eq!(cluster.freezes(), 0);
     cluster.heal();

@@ -153,6 +153,22 @@ pub struct Change {
     pub since: Timestamp,
 }
 
+/// Which replica of a group a node has, when it never had another.
+pub const FIRST_INCARNATION: u64 = 0;
+
+impl Change {
+    /// Which of its node's replicas of the group the one is that comes: another than
+    /// any before it, for those that were let go have forgotten all. Of the meta
+    /// group a node has the same replica for as long as it lives.
+    #[must_use]
+    pub const fn incarnation(&self, group: GroupId) -> u64 {
+        match group {
+            GroupId::Meta => FIRST_INCARNATION,
+            GroupId::Data(_) => self.number,
+        }
+    }
+}
+
 /// Who holds a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -160,6 +176,16 @@ pub struct Group {
     pub voters: BTreeSet<NodeId>,
     /// The change under way.
     pub change: Option<Change>,
+}
+
+impl Group {
+    /// The incarnation of the replica that `node` is about to have of this group, if
+    /// the change under way brings it one.
+    #[must_use]
+    pub fn comes_to(&self, id: GroupId, node: NodeId) -> Option<u64> {
+        let change = self.change.filter(|change| change.swap.add == Some(node))?;
+        (!self.voters.contains(&node)).then(|| change.incarnation(id))
+    }
 }
 
 /// The cluster's state.

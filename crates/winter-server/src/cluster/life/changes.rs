@@ -12,7 +12,7 @@ use super::pulse::PULSE;
 use crate::cluster::Inner;
 use crate::cluster::groups::Map;
 use crate::cluster::machines::DataMachine;
-use crate::consensus::{ChangeError, Group, Machine, Status};
+use crate::consensus::{ChangeError, Group, Machine};
 
 /// How long a replica that comes may take to catch up, before it is tried again.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
@@ -51,15 +51,12 @@ impl Inner {
         if !held.is_leader() || !life.busy.insert(group) {
             return;
         }
-        // Everyone always has the meta group's log; other replicas are made anew.
-        let is_first = life.begun.insert(group, change.number) != Some(change.number);
-        let makes_anew = is_first && group != GroupId::Meta;
         drop(life);
         let busy = Busy { inner: Arc::clone(self), group };
         let map = Arc::clone(map);
         tokio::spawn(async move {
             let inner = &busy.inner;
-            let made = make(&held, inner.me, change, &map, makes_anew).await;
+            let made = make(&held, inner.me, change, &map).await;
             let deadline = Instant::now() + inner.command_timeout;
             let number = change.number;
             match made {
@@ -117,7 +114,6 @@ impl Inner {
 }
 
 /// Makes a change: whether it was made, or is given up because who should come is gone.
-/// A replica that comes `makes_anew` what an earlier change has left of it.
 ///
 /// A leader does not let go of itself. It would hear no more of what it has
 /// proposed, and those who wait for that would wait for their whole time: it hands
@@ -127,9 +123,8 @@ async fn make<M: Machine>(
     me: NodeId,
     change: Change,
     map: &Map,
-    makes_anew: bool,
 ) -> Result<bool, ChangeError> {
-    let Status { voters, learners, .. } = group.status();
+    let voters = group.status().voters;
     let Swap { add, remove } = change.swap;
     let goes_itself = remove == Some(me) && voters.contains(&me);
     if goes_itself && voters.len() > 1 {
@@ -138,11 +133,7 @@ async fn make<M: Machine>(
     }
     if let Some(node) = add.filter(|node| !voters.contains(node)) {
         let Some((address, MemberState::Up)) = map.members.get(&node) else { return Ok(false) };
-        if makes_anew && learners.contains(&node) {
-            // It was let go since, with all that the leader thinks it has.
-            group.remove_learner(node).await?;
-        }
-        group.add_learner(node, address).await?;
+        group.add_learner(node, address, change.incarnation(group.group())).await?;
         group.caught_up(node, CATCH_UP_MAX).await?;
     }
     let mut target = voters;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, MetaTable, TableState};
+use winter_core::cluster::meta::{
+    FIRST_INCARNATION, MemberState, Meta, MetaCommand, MetaTable, TableState,
+};
 use winter_core::cluster::{NodeId, placement};
 use winter_core::store::TableId;
 
@@ -45,7 +47,7 @@ impl Inner {
                 }
             } else if !is_in && !status.is_changing && node != self.me {
                 // A leader that took the vote from itself leads a moment longer: the next one adds it.
-                log(held.add_learner(node, address).await);
+                log(held.add_learner(node, address, FIRST_INCARNATION).await);
             }
         }
         for (&node, member) in meta.members() {

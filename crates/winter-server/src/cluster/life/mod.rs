@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::founding::Input;
-use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, TableState};
+use winter_core::cluster::meta::{FIRST_INCARNATION, MemberState, Meta, MetaCommand, TableState};
 use winter_core::cluster::replica::Replica;
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
 use winter_core::store::TableId;
@@ -46,8 +46,6 @@ pub(crate) struct Progress {
     led: BTreeSet<u16>,
     /// Groups of which a change or a hand-over is being made here.
     busy: BTreeSet<GroupId>,
-    /// The change that this node, as its leader, has begun with last.
-    begun: BTreeMap<GroupId, u64>,
     leads_since: BTreeMap<GroupId, Instant>,
     alone_since: Option<Instant>,
     /// On the meta group's leader: since when it waits to hear of the members.
@@ -197,18 +195,28 @@ impl Inner {
         }
         for (&group, stands) in meta.groups() {
             let GroupId::Data(partition) = group else { continue };
-            match (stands.names(self.me), self.hosted.data(partition)) {
-                (true, None) => {
-                    let founders = meta.is_as_founded().then(|| stands.voters.clone());
-                    self.host(partition, founders, meta).await;
-                }
-                (false, Some(held)) => {
-                    self.hosted.take_data(partition);
-                    held.shutdown().await;
-                    tracing::info!(%partition, "a replica has moved away");
-                }
-                _ => {}
+            let comes = stands.comes_to(group, self.me);
+            let held = self.hosted.data(partition);
+            let is_former =
+                |held: &Group<_>| comes.is_some_and(|comes| comes != held.incarnation());
+            let is_held = held.is_some_and(|held| !is_former(&held));
+            let is_named = stands.names(self.me);
+            if !is_named || !is_held {
+                self.let_go(partition).await;
             }
+            if is_named && !is_held {
+                let founders = meta.is_as_founded().then(|| stands.voters.clone());
+                let incarnation = comes.unwrap_or(FIRST_INCARNATION);
+                self.host(partition, incarnation, founders, meta).await;
+            }
+        }
+    }
+
+    /// Lets go of the replica of a partition, if there is one here.
+    pub(super) async fn let_go(&self, partition: PartitionId) {
+        if let Some(held) = self.hosted.take_data(partition) {
+            held.shutdown().await;
+            tracing::info!(%partition, "a replica has moved away");
         }
     }
 
@@ -242,12 +250,13 @@ impl Inner {
     async fn host(
         self: &Arc<Self>,
         partition: PartitionId,
+        incarnation: u64,
         founders: Option<BTreeSet<NodeId>>,
         meta: &Meta,
     ) {
         let (Some(seed), Some(first_version)) = (meta.seed(), meta.first_version()) else { return };
         let machine = DataMachine::new(Replica::new(seed, first_version), Arc::clone(&self.host));
-        let start = self.start_of(GroupId::Data(partition), machine);
+        let start = self.start_of(GroupId::Data(partition), incarnation, machine);
         let (started, hosted) = oneshot::channel();
         self.runtime_of(partition).spawn(async move {
             // Who asked is there until it is answered.
