@@ -97,6 +97,9 @@ fn a_command() -> impl Strategy<Value = MetaCommand> {
             let lost = [lost].into();
             MetaCommand::Recover { cluster: ClusterId(id), lost, heirs, begins_anew }
         }),
+        1 => (0u8..9).prop_map(|odd| {
+            if odd == 0 { MetaCommand::Dissolve(ClusterId(99)) } else { MetaCommand::Ready(NodeId(1)) }
+        }),
     ]
 }
 
@@ -274,6 +277,30 @@ fn a_member_that_leaves_does_not_turn_back() {
     assert_eq!(meta.apply(at(8_000), &ready), MetaReply::Refused(refusal));
     let unknown = meta.apply(at(8_000), &MetaCommand::Leave(NodeId(5)));
     assert_eq!(unknown, MetaReply::Refused(Refusal::UnknownMember(NodeId(5))));
+}
+
+#[test]
+fn a_cluster_without_tables_dissolves_and_takes_nothing_in_any_more() {
+    let (mut meta, into) = (cluster(3, 4, 3), ClusterId(5));
+    let create =
+        MetaCommand::CreateTable { name: "a".to_owned(), options: TableOptions::default() };
+    let dissolve = MetaCommand::Dissolve(into);
+    meta.apply(at(0), &create);
+    // Not even one that is being dropped may be left behind.
+    for command in [None, Some(MetaCommand::DropTable(TableId(1)))] {
+        command.map(|command| meta.apply(at(0), &command));
+        assert_eq!(meta.apply(at(0), &dissolve), MetaReply::Refused(Refusal::HasTables));
+        assert_eq!(meta.dissolved(), None);
+    }
+    meta.apply(at(0), &MetaCommand::ReleaseTable(TableId(1)));
+    assert_eq!(meta.apply(at(0), &dissolve), MetaReply::Done);
+    assert_eq!(meta.apply(at(0), &MetaCommand::Dissolve(ClusterId(6))), MetaReply::Already);
+    assert_eq!(meta.dissolved(), Some(into));
+    let join = MetaCommand::Join { node: NodeId(4), profile: profile(NodeId(4)) };
+    for command in [create, join] {
+        assert_eq!(meta.apply(at(0), &command), MetaReply::Refused(Refusal::Dissolved(into)));
+    }
+    assert!(Meta::decode(&meta.encode()).unwrap() == meta);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use winter_core::cluster::meta::{MetaCommand, MetaReply, Refusal, TableState};
 use winter_core::cluster::{GroupId, PartitionId};
 use winter_core::command::{Scan, TableCommand, TableOptions};
-use winter_core::fault::Fault;
+use winter_core::fault::{Fault, Kind};
 use winter_core::limits::TABLES_MAX;
 use winter_core::reply::Reply;
 use winter_core::store::TableId;
@@ -320,6 +320,10 @@ fn read<T: DeserializeOwned>(answer: Result<Option<bytes::Bytes>, ()>) -> Result
 
 fn refused(refusal: Refusal) -> Fault {
     match refusal {
+        Refusal::Dissolved(_) => Fault::new(
+            Kind::Unavailable,
+            "the cluster has dissolved, and its nodes join another; nothing was done, send it again",
+        ),
         Refusal::TablesFull => Fault::limit("the number of tables", TABLES_MAX, TABLES_MAX),
         other => Fault::usage(other.to_string()),
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use winter_core::cluster::founding::{Input, Message, Output, Proposal, Unheard, Wait};
+use winter_core::cluster::founding::{Input, Message, Output, Proposal, Unheard, Verdict, Wait};
 use winter_core::cluster::meta::{FIRST_INCARNATION, FORMAT, MetaCommand, MetaReply, Profile};
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, placement};
 
@@ -144,8 +144,13 @@ async fn act(
                 if told.is_news(format!("{address} {}", other.cluster)) {
                     tracing::error!(
                         %address, other = %other.cluster, ?verdict,
-                        "another cluster of this application was met; stop one of them"
+                        "another cluster of this application was met; one of them has to go"
                     );
+                }
+                let is_member = inner.map().cluster.is_some();
+                if is_member && verdict == Verdict::Yields {
+                    let inner = Arc::clone(inner);
+                    tokio::spawn(async move { inner.dissolve(other.cluster).await });
                 }
             }
             Output::Refused { address, why } => {

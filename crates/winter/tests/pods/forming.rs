@@ -8,7 +8,7 @@ use std::time::Duration;
 use winter_testkit::{Answer, Pods, within};
 
 use crate::watch::standing;
-use crate::{REPLACED_MAX, claims, one, side_by_side, winter};
+use crate::{REPLACED_MAX, claims, is_kept, keep, one, side_by_side, winter};
 
 /// Where nobody ever was.
 const GONE: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 9, 1), Ipv4Addr::new(10, 0, 9, 2)];
@@ -77,6 +77,8 @@ fn whatever_the_dns_says_there_is_one_cluster_or_none_yet() {
         a_stale_dns_is_waited_for_by_those_who_found_and_by_nobody_who_joins,
         a_dns_that_lists_only_the_gone_and_the_new_pod_leads_it_nowhere,
         a_dns_that_lists_strangers_makes_no_cluster_with_them,
+        of_two_clusters_that_a_dns_has_made_the_one_without_tables_joins_the_other,
+        of_two_clusters_with_tables_both_stay_and_say_so,
     ]);
 }
 
@@ -191,4 +193,57 @@ fn pods_that_cannot_all_reach_each_other_form_one_cluster_when_they_can() {
     asked_again(&pods, 3);
     pods.heal();
     becomes_one(&pods);
+}
+
+/// Four pods, of which a DNS that shows each two has made two clusters.
+#[track_caller]
+fn two_clusters() -> Option<Pods> {
+    let mut pods = winter().set("WINTER_CLUSTER_SIZE", 2).lay_out()?;
+    pods.dns.lie(|by, listed| {
+        let half = listed.chunks(2).find(|half| half.contains(&by));
+        Answer::Addresses(half.map(<[Ipv4Addr]>::to_vec).unwrap_or_default())
+    });
+    pods.start_all(4);
+    within(REPLACED_MAX, "the pods are ready", || {
+        (0..4).all(|number| pods.readiness(number).is_ok()).then_some(())
+    });
+    let id = |number| standing(&pods, number).cluster;
+    assert_eq!((id(0), id(2)), (id(1), id(3)));
+    assert_ne!(id(0), id(2));
+    Some(pods)
+}
+
+fn of_two_clusters_that_a_dns_has_made_the_one_without_tables_joins_the_other() {
+    let Some(mut pods) = two_clusters() else { return };
+    keep(&pods);
+    let id = standing(&pods, 0).cluster;
+    pods.dns.tell_the_truth();
+    for number in [2, 3] {
+        assert_eq!(pods.container_ended(number).code(), Some(75));
+        pods.start_again(number);
+    }
+    assert_eq!(becomes_one(&pods), id);
+    is_kept(&pods);
+}
+
+fn of_two_clusters_with_tables_both_stay_and_say_so() {
+    let Some(pods) = two_clusters() else { return };
+    for number in [0, 2] {
+        let mut wire = pods.connect(number);
+        wire.exchange("CREATE t\nPUTNEW t k v\n", "created\nok\n");
+    }
+    let ids = [standing(&pods, 0).cluster, standing(&pods, 2).cluster];
+    pods.dns.tell_the_truth();
+    within(REPLACED_MAX, "all say so", || {
+        let says_so = |number| {
+            let why = pods.readiness(number).err();
+            why.is_some_and(|why| why.contains("another cluster of this application was met"))
+        };
+        (0..4).all(says_so).then_some(())
+    });
+    asked_again(&pods, 5);
+    assert_eq!([standing(&pods, 0).cluster, standing(&pods, 2).cluster], ids);
+    for number in 0..4 {
+        pods.connect(number).exchange("GET t k\n", "v\n");
+    }
 }

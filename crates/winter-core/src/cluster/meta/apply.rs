@@ -86,6 +86,7 @@ impl Meta {
             MetaCommand::Recover { cluster, ref lost, ref heirs, begins_anew } => {
                 self.recover(cluster, lost, heirs, begins_anew)
             }
+            MetaCommand::Dissolve(into) => self.dissolve(into),
         }
     }
 
@@ -131,6 +132,7 @@ impl Meta {
                 Err(Refusal::IdTaken(node))
             };
         }
+        self.goes_on()?;
         if self.members.len() >= MEMBERS_MAX {
             return Err(Refusal::MembersFull);
         }
@@ -138,6 +140,22 @@ impl Meta {
         let (profile, state, since) = (profile.clone(), MemberState::Joining, self.clock);
         self.members.insert(node, Member { profile, state, since });
         Ok(MetaReply::Done)
+    }
+
+    fn dissolve(&mut self, into: ClusterId) -> Outcome {
+        if self.dissolved.is_some() {
+            return Ok(MetaReply::Already);
+        }
+        if !self.tables.is_empty() {
+            return Err(Refusal::HasTables);
+        }
+        self.dissolved = Some(into);
+        Ok(MetaReply::Done)
+    }
+
+    /// Whether it takes in what is new.
+    fn goes_on(&self) -> Result<(), Refusal> {
+        self.dissolved.map_or(Ok(()), |into| Err(Refusal::Dissolved(into)))
     }
 
     fn advance(&mut self, node: NodeId, to: MemberState, from: &[MemberState]) -> Outcome {
@@ -197,6 +215,7 @@ impl Meta {
         if let Some(stands) = self.table(name) {
             return Ok(answer(stands, false));
         }
+        self.goes_on()?;
         if table_name(name.as_bytes()).is_err() {
             return Err(Refusal::BadName);
         }

@@ -100,6 +100,8 @@ pub enum MetaCommand {
         /// Whether a partition begins anew, so that tables have to come to it.
         begins_anew: bool,
     },
+    /// Dissolve: the cluster has no table, and its nodes join this other one.
+    Dissolve(ClusterId),
 }
 
 /// What the meta group answers.
@@ -197,6 +199,12 @@ pub enum Refusal {
     /// It does not give each group, and no other, to a member that is left.
     #[error("the recovery is not of this cluster's groups and members")]
     BadRecovery,
+    /// A cluster that has tables goes on.
+    #[error("the cluster has tables, and does not dissolve")]
+    HasTables,
+    /// Its nodes start anew, and join another.
+    #[error("the cluster has dissolved; its nodes join cluster {0}")]
+    Dissolved(ClusterId),
 }
 
 /// Why a command of the log cannot be read. The meta group stops on this node:

@@ -207,6 +207,8 @@ pub struct Meta {
     groups: BTreeMap<GroupId, Group>,
     last_table: u64,
     last_change: u64,
+    /// The cluster that its nodes join, once it has dissolved.
+    dissolved: Option<ClusterId>,
     #[serde(skip)]
     index: Index,
 }
@@ -253,6 +255,13 @@ impl Group {
 }
 
 impl Meta {
+    /// The cluster that its nodes join, once it has dissolved. It takes in neither
+    /// tables nor members then.
+    #[must_use]
+    pub const fn dissolved(&self) -> Option<ClusterId> {
+        self.dissolved
+    }
+
     /// What was fixed when the cluster was founded; `None` before.
     #[must_use]
     pub const fn founding(&self) -> Option<&Founding> {

@@ -80,6 +80,7 @@ impl Meta {
         let slots: BTreeSet<u32> = self.tables.values().map(|table| table.table.slot).collect();
         let is_known = |node| self.members.contains_key(&node);
         self.tables.len() <= TABLES_MAX
+            && (self.dissolved.is_none() || self.tables.is_empty())
             && slots.len() == self.tables.len()
             && slots.last().is_none_or(|&last| last < self.index.slots.min(SLOTS_MAX))
             && self.index.slots as usize == slots.len() + self.index.free.len()

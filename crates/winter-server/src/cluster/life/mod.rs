@@ -35,6 +35,8 @@ const TELL_MAX: Duration = Duration::from_secs(1);
 /// A node that hears of no leader, or of too few members, for so long asks whether
 /// it is held for dead.
 const ALONE_MAX: Duration = Duration::from_secs(10);
+/// How long a node of a cluster that has dissolved stays, so that the others hear of it.
+const DISSOLVED_STAYS: Duration = Duration::from_secs(3);
 /// Pages of a replica that are swept at a time.
 const PAGES_PER_STEP: usize = 64;
 
@@ -57,6 +59,7 @@ pub(crate) struct Progress {
     pub(super) meta: Option<Arc<Meta>>,
     tables: bool,
     member_of: Option<ClusterId>,
+    dissolved_at: Option<Instant>,
     is_leaving: bool,
     /// The cluster that this node is part of, until the meta group's state says so,
     /// too: what that replays may be older than a recovery.
@@ -128,6 +131,9 @@ impl Inner {
         }
         let (map, state) = (self.map(), self.life.lock().meta.clone());
         let Some(state) = state.filter(|_| map.cluster.is_some()) else { return };
+        if let Some(into) = state.dissolved() {
+            return self.mind_the_end(into);
+        }
         let changes = || state.groups().iter().filter_map(|(&id, group)| Some((id, group.change?)));
         changes().for_each(|(group, change)| self.change(group, change, &map));
         for (partition, group) in self.hosted.all_data() {
@@ -151,6 +157,26 @@ impl Inner {
             let mut life = self.life.lock();
             life.silence.forget();
             life.unsettled.clear();
+        }
+    }
+
+    /// Proposes that this cluster, which another has the better claim against,
+    /// dissolves. That it has no tables is for its own log to say.
+    pub(super) async fn dissolve(self: &Arc<Self>, into: ClusterId) {
+        self.tell(MetaCommand::Dissolve(into)).await;
+    }
+
+    /// Ends this node as one of a cluster that has dissolved, in a while.
+    fn mind_the_end(&self, into: ClusterId) {
+        let mut life = self.life.lock();
+        let is_news = life.dissolved_at.is_none();
+        let since = *life.dissolved_at.get_or_insert_with(Instant::now);
+        drop(life);
+        if is_news {
+            tracing::warn!(%into, "the cluster has no tables, and dissolves to join another");
+        }
+        if since.elapsed() > DISSOLVED_STAYS {
+            self.give_up("the cluster has dissolved");
         }
     }
 
