@@ -1,6 +1,6 @@
 //! What the meta group's leader does for the whole cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use crate::cluster::wire::NewTable;
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(3);
 /// A table that is between two steps for so long was left so by somebody who is gone.
 const TABLE_STEP_MAX: Duration = Duration::from_secs(3);
+/// Replicas that come to one node at a time. More are no sooner there, and what
+/// they are sent keeps others' commands waiting.
+const COMING_MAX: usize = 2;
 
 impl Inner {
     /// What the meta group's leader does, as long as a majority answers it. Who is
@@ -65,7 +68,17 @@ impl Inner {
         // A group that was never led may still have to be begun by those that were founded with it.
         let partitions = meta.founding().map_or(0, |founding| usize::from(founding.partitions));
         if led >= partitions {
+            let mut coming: BTreeMap<NodeId, usize> = BTreeMap::new();
+            let changes = meta.groups().values().filter_map(|group| group.change?.swap.add);
+            changes.for_each(|node| *coming.entry(node).or_default() += 1);
             for step in placement::plan(meta) {
+                if let Some(node) = step.swap.add {
+                    let coming = coming.entry(node).or_default();
+                    if *coming >= COMING_MAX {
+                        continue;
+                    }
+                    *coming += 1;
+                }
                 tracing::debug!(group = %step.group, swap = ?step.swap, why = step.why.word(), "a change is planned");
                 self.decide(&MetaCommand::PlanMove { group: step.group, swap: step.swap }).await;
             }
