@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{sleep, timeout};
 use turmoil::net::TcpStream;
 use winter_sim::dice::Dice;
-use winter_sim::history::{Action, Call, KeyOp, Outcome, Recorder, Reply, Value};
+use winter_sim::history::{Call, Outcome, Recorder};
 use winter_sim::workload::Workload;
 
 use crate::node::CLIENT_PORT;
@@ -108,64 +108,7 @@ async fn ask(stream: &mut BufReader<TcpStream>, call: &Call) -> Option<Outcome> 
         stream.read_line(&mut answer).await
     };
     match timeout(ANSWER_MAX, asked).await {
-        Ok(Ok(_)) if answer.ends_with('\n') => Some(outcome(call, answer.trim_end())),
+        Ok(Ok(_)) if answer.ends_with('\n') => Some(Outcome::of_line(answer.trim_end())),
         _ => None,
-    }
-}
-
-/// What a line says of a call.
-fn outcome(call: &Call, line: &str) -> Outcome {
-    if let Some(error) = line.strip_prefix("error ") {
-        let kind = error.split(':').next().unwrap_or_default();
-        return match kind {
-            "unknown" => Outcome::Unknown,
-            "unavailable" | "busy" | "memory" => Outcome::Failed,
-            _ => Outcome::Known(Reply::other(line)),
-        };
-    }
-    Outcome::Known(reply(call, line).unwrap_or_else(|| Reply::other(line)))
-}
-
-fn reply(call: &Call, line: &str) -> Option<Reply> {
-    let value = |text: &str| text.strip_prefix('v')?.parse().ok().map(Value);
-    let words: Vec<&str> = line.split(' ').collect();
-    Some(match words.as_slice() {
-        ["ok"] => Reply::Ok,
-        ["nil"] => Reply::Nil,
-        ["missing", "table"] => Reply::MissingTable,
-        ["created"] => Reply::Created,
-        ["already", "created"] => Reply::AlreadyCreated,
-        ["dropped"] => Reply::Dropped,
-        ["ok", version] => Reply::OkVersion(version.parse().ok()?),
-        ["added", version] => Reply::Added(version.parse().ok()?),
-        ["exists", version] => Reply::Exists(version.parse().ok()?),
-        ["conflict", version] => Reply::Conflict(version.parse().ok()?),
-        [data] if matches!(call.action, Action::Key(_, KeyOp::Get)) => Reply::Data(value(data)?),
-        [version, data] => Reply::VersionData(version.parse().ok()?, value(data)?),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use winter_sim::history::{Key, Table};
-
-    use super::*;
-
-    #[test]
-    fn replies_are_read_as_the_line_dialect_writes_them() {
-        let call = Call { table: Table(0), action: Action::Key(Key(1), KeyOp::Get) };
-        let known = |line| match outcome(&call, line) {
-            Outcome::Known(reply) => reply,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(known("v7"), Reply::Data(Value(7)));
-        assert_eq!(known("12 v7"), Reply::VersionData(12, Value(7)));
-        assert_eq!(known("conflict 9"), Reply::Conflict(9));
-        assert_eq!(known("missing table"), Reply::MissingTable);
-        assert!(matches!(known("w7"), Reply::Other(_)));
-        assert!(matches!(known("error usage: no"), Reply::Other(_)));
-        assert_eq!(outcome(&call, "error unknown: who knows"), Outcome::Unknown);
-        assert_eq!(outcome(&call, "error unavailable: nobody"), Outcome::Failed);
     }
 }

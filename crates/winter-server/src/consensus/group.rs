@@ -292,18 +292,21 @@ impl<M: Machine> Group<M> {
     ///
     /// What is seen may be old, but a lease that was good then is good until its
     /// end: nobody else is elected before, unless this replica hands over, which
-    /// is noted first. An applied entry of this leader's own stands behind all
-    /// of its predecessors, and what it has acknowledged itself it had applied.
+    /// is noted first. A lone voter needs no confirmation: whoever else would lead
+    /// needs its vote first, and its log for every write. An applied entry of this
+    /// leader's own stands behind all of its predecessors, and what it has
+    /// acknowledged itself it had applied.
     #[must_use]
     pub fn is_surely_leader(&self) -> bool {
         let handed_over = self.0.handed_over.load(Ordering::SeqCst);
         let leads = self.look(|now| {
             let age_max = self.0.options.read_age_max();
+            let is_lone = || now.membership_config.voter_ids().eq([self.0.state.me]);
             let is_confirmed = now.last_quorum_acked.is_some_and(|at| at.elapsed() < age_max);
             let is_running = now.running_state.is_ok() && !self.0.stop.is_cancelled();
             let leads = is_running && now.state == ServerState::Leader;
             let leader = *now.vote.leader_id();
-            (leads && is_confirmed && leader.term() > handed_over).then_some(leader)
+            (leads && (is_confirmed || is_lone()) && leader.term() > handed_over).then_some(leader)
         });
         leads.is_some_and(|leader| {
             let is_mine = *leader.node_id() == self.0.state.me;

@@ -97,6 +97,22 @@ impl fmt::Display for Outcome {
     }
 }
 
+impl Outcome {
+    /// What a server's line says, without its end.
+    #[must_use]
+    pub fn of_line(line: &str) -> Self {
+        if let Some(error) = line.strip_prefix("error ") {
+            return match error.split(':').next() {
+                Some("unknown") => Self::Unknown,
+                Some("unavailable" | "busy" | "memory") => Self::Failed,
+                _ => Self::Known(Reply::other(line)),
+            };
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        Self::Known(reply(&words).unwrap_or_else(|| Reply::other(line)))
+    }
+}
+
 /// Seconds, to the microsecond, or to the nanosecond where that says more.
 fn seconds(at: Duration) -> String {
     let (whole, nanos) = (at.as_secs(), at.subsec_nanos());
@@ -224,11 +240,18 @@ fn write_of(words: &mut SplitWhitespace<'_>) -> Option<Write> {
 }
 
 fn outcome(words: &[&str]) -> Option<Outcome> {
+    match *words {
+        ["failed"] => Some(Outcome::Failed),
+        ["unknown"] => Some(Outcome::Unknown),
+        ["other", ref rest @ ..] => Some(Outcome::Known(Reply::Other(rest.join(" ")))),
+        _ => reply(words).map(Outcome::Known),
+    }
+}
+
+fn reply(words: &[&str]) -> Option<Reply> {
     let version = |word: &str| word.parse::<u64>().ok();
     let value = |word: &str| number(Some(word), "v").map(Value);
-    Some(Outcome::Known(match *words {
-        ["failed"] => return Some(Outcome::Failed),
-        ["unknown"] => return Some(Outcome::Unknown),
+    Some(match *words {
         ["ok"] => Reply::Ok,
         ["ok", v] => Reply::OkVersion(version(v)?),
         ["added", v] => Reply::Added(version(v)?),
@@ -239,9 +262,33 @@ fn outcome(words: &[&str]) -> Option<Outcome> {
         ["created"] => Reply::Created,
         ["already", "created"] => Reply::AlreadyCreated,
         ["dropped"] => Reply::Dropped,
-        ["other", ref rest @ ..] => Reply::Other(rest.join(" ")),
         [data] => Reply::Data(value(data)?),
         [v, data] => Reply::VersionData(version(v)?, value(data)?),
         _ => return None,
-    }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_line_says_what_became_of_a_command() {
+        let cases = [
+            ("ok", Outcome::Known(Reply::Ok)),
+            ("v7", Outcome::Known(Reply::Data(Value(7)))),
+            ("12 v7", Outcome::Known(Reply::VersionData(12, Value(7)))),
+            ("conflict 9", Outcome::Known(Reply::Conflict(9))),
+            ("missing table", Outcome::Known(Reply::MissingTable)),
+            ("w7", Outcome::Known(Reply::other("w7"))),
+            ("failed", Outcome::Known(Reply::other("failed"))),
+            ("error usage: no", Outcome::Known(Reply::other("error usage: no"))),
+            ("error unknown: who knows", Outcome::Unknown),
+            ("error unavailable: nobody", Outcome::Failed),
+            ("error busy: later", Outcome::Failed),
+        ];
+        for (line, outcome) in cases {
+            assert_eq!(Outcome::of_line(line), outcome, "{line}");
+        }
+    }
 }

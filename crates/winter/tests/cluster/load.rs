@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::history::{
-    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table, Value,
-    Write as Data,
+    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table,
 };
 use winter_sim::linearizability::{Options, TableMoments, check};
 use winter_sim::workload::{Options as WorkloadOptions, Workload};
@@ -138,8 +137,8 @@ impl Client {
         let node = number_of(self.node);
         let at = self.shared.began.elapsed();
         let id = self.shared.recorder.lock().unwrap().invoke(self.process, node, at, call);
-        let outcome = match self.exchange(&words(&call)) {
-            Ok(line) => outcome(&call, &line),
+        let outcome = match self.exchange(&format!("{call}\n")) {
+            Ok(line) => Outcome::of_line(&line),
             Err(broken) => {
                 self.move_on();
                 match broken {
@@ -212,59 +211,4 @@ fn longest_stall(history: &History) -> Duration {
     let mut times: Vec<Duration> = written.map(|(_, event)| event.at).collect();
     times.sort();
     times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
-}
-
-/// How a call looks on a line, its end included.
-fn words(call: &Call) -> String {
-    let (word, table) = (call.word(), call.table.0);
-    let data = |write: Data| {
-        let expire = write.ttl.map(|ttl| format!(" EXPIRE {}", ttl.as_millis()));
-        format!("v{}{}", write.value.0, expire.unwrap_or_default())
-    };
-    let Action::Key(key, op) = call.action else { return format!("{word} t{table}\n") };
-    let rest = match op {
-        KeyOp::Get | KeyOp::Gets | KeyOp::Delete(None) => String::new(),
-        KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) => {
-            format!(" {}", data(write))
-        }
-        KeyOp::Cas(version, write) => format!(" {version} {}", data(write)),
-        KeyOp::Delete(Some(version)) => format!(" {version}"),
-        KeyOp::Touch(ttl, version) => {
-            let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-            format!(" {}{version}", ttl.map_or(0, |ttl| ttl.as_millis()))
-        }
-    };
-    format!("{word} t{table} k{}{rest}\n", key.0)
-}
-
-/// What a reply says of a call.
-fn outcome(call: &Call, line: &str) -> Outcome {
-    if line.starts_with("error unknown:") {
-        return Outcome::Unknown;
-    }
-    if line.starts_with("error unavailable:") || line.starts_with("error busy:") {
-        return Outcome::Failed;
-    }
-    Outcome::Known(reply(call, line).unwrap_or_else(|| Reply::other(line)))
-}
-
-fn reply(call: &Call, line: &str) -> Option<Reply> {
-    let version = |word: &str| word.parse::<u64>().ok();
-    let value = |word: &str| word.strip_prefix('v')?.parse().ok().map(Value);
-    let words: Vec<&str> = line.split(' ').collect();
-    Some(match words[..] {
-        ["ok"] => Reply::Ok,
-        ["ok", v] => Reply::OkVersion(version(v)?),
-        ["added", v] => Reply::Added(version(v)?),
-        ["exists", v] => Reply::Exists(version(v)?),
-        ["conflict", v] => Reply::Conflict(version(v)?),
-        ["nil"] => Reply::Nil,
-        ["missing", "table"] => Reply::MissingTable,
-        ["created"] => Reply::Created,
-        ["already", "created"] => Reply::AlreadyCreated,
-        ["dropped"] => Reply::Dropped,
-        [data] if matches!(call.action, Action::Key(_, KeyOp::Get)) => Reply::Data(value(data)?),
-        [v, data] => Reply::VersionData(version(v)?, value(data)?),
-        _ => return None,
-    })
 }

@@ -86,7 +86,11 @@ impl Founding {
             Steady::note(self.state.steady.take(), &seats, heard.elapsed, (ROUNDS_MIN, settling));
         let has_stood = self.settings.cluster_size.is_some() || steady.stood >= settling;
         let is_ready = steady.rounds >= ROUNDS_MIN && has_stood;
-        self.waits = Wait::Settling { stood: steady.stood, settling };
+        self.waits = if self.settings.cluster_size.is_some() {
+            Wait::Confirmation
+        } else {
+            Wait::Settling { stood: steady.stood, settling }
+        };
         self.state.steady = Some(steady);
         if let Some(list) = self.own_proposal() {
             if list.seats() == seats {

@@ -35,6 +35,8 @@ pub enum Wait {
         /// What is wrong with it.
         why: Unheard,
     },
+    /// All that a founding takes was seen, and is to be seen in another round.
+    Confirmation,
     /// The list has not stood for long enough.
     Settling {
         /// How long it has stood.
@@ -99,6 +101,7 @@ impl Wait {
             Self::Alone => "alone",
             Self::NotListed => "not_listed",
             Self::Address { .. } => "address",
+            Self::Confirmation => "confirmation",
             Self::Settling { .. } => "settling",
             Self::Founder { .. } => "founder",
             Self::Ticket { .. } => "ticket",
@@ -125,6 +128,7 @@ impl fmt::Display for Wait {
             ),
             Self::NotListed => f.write_str("waits for the DNS to list this node"),
             Self::Address { address, why } => write!(f, "waits for {address}, which {why}"),
+            Self::Confirmation => f.write_str("waits for the DNS and all nodes to say so again"),
             Self::Settling { stood, settling } => write!(
                 f,
                 "waits for the list to stand unchanged: {} of {} s (WINTER_CLUSTER_SIZE makes this \
