@@ -26,8 +26,8 @@ fn passes(options: Options) -> Report {
 
 /// Broken nodes are found out, by what clients were told.
 #[track_caller]
-fn is_found_out(broken: Broken, options: Options) {
-    let report = run(Options { broken: Some(broken), ..options }, None);
+fn is_found_out(options: Options) {
+    let report = run(options, None);
     assert!(report.to_string().contains("is not linearizable"), "{report}");
 }
 
@@ -49,16 +49,17 @@ fn one_seed_twice_gives_one_trace_whatever_ran_before() {
 
 #[test]
 fn reads_without_the_barrier_are_found_out() {
-    is_found_out(Broken::Reads, Options::of(UNCONFIRMED));
+    is_found_out(Options { broken: Some(Broken::Reads), ..Options::of(UNCONFIRMED) });
 }
 
 #[test]
 fn an_acknowledgement_before_its_commit_is_found_out() {
-    is_found_out(Broken::Acknowledgements, Options::of(UNCOMMITTED));
+    let broken = Some(Broken::Acknowledgements);
+    is_found_out(Options { broken, ..Options::of(UNCOMMITTED) });
 }
 
 #[test]
 fn a_node_that_comes_back_empty_as_who_it_was_is_found_out() {
     passes(Options::amnesia(FORGETFUL));
-    is_found_out(Broken::Identity, Options::amnesia(FORGETFUL));
+    is_found_out(Options { broken: Some(Broken::Identity), ..Options::amnesia(FORGETFUL) });
 }

@@ -8,8 +8,9 @@ use crate::process::{self, Outcome};
 /// How many random seeds one call runs.
 const RUNS: u64 = 20;
 
-/// Its tests: fixed seeds, and nodes that are broken on purpose.
+/// Its lints, and its tests: fixed seeds, and nodes that are broken on purpose.
 pub(crate) fn test(gate: &Gate) -> Outcome {
+    cargo(gate, &["clippy", "--quiet", "--locked", "--all-targets", "--", "-Dwarnings"])?;
     cargo(gate, &["test", "--quiet", "--locked"])
 }
 

@@ -30,7 +30,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "format",
         what: "every file is as rustfmt writes it",
-        run: |gate| gate.cargo(&["fmt", "--all", "--check"]),
+        run: |gate| format(gate, &["--check"]),
     },
     Step {
         name: "clippy",
@@ -136,7 +136,16 @@ pub(crate) fn fix(gate: &Gate) -> Outcome {
     gate.cargo(&[&clippy[..], &["--allow-dirty", "--allow-staged"]].concat())?;
     let documents = ["test", "--quiet", "--package", "winter-server", "--test", "documents"];
     gate.cargo_with("UPDATE_DOCUMENTS", "1", &documents)?;
-    gate.cargo(&["fmt", "--all"])
+    format(gate, &[])
+}
+
+/// Formats all workspaces, or checks that they are.
+fn format(gate: &Gate, options: &[&str]) -> Outcome {
+    for workspace in [".", "fuzz", "sim"] {
+        let mut format = gate.command("cargo", &[&["fmt", "--all"], options].concat());
+        process::run(format.current_dir(gate.path(workspace)))?;
+    }
+    Ok(())
 }
 
 /// The tests that `which` picks, by nextest where it is installed: a process a test.

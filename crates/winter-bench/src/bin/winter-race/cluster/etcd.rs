@@ -1,10 +1,10 @@
 //! A cluster of etcd on this machine, as Debian has it.
 //!
-//! Its data lies on a tmpfs where there is one, so that it is not the disk that is measured: etcd
+//! Its data lies on a tmpfs where there is one, unless told otherwise, so that it is not the disk that is measured: etcd
 //! keeps its data through a loss of power, which Winter does not promise.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ pub(super) struct Etcd {
 
 impl Etcd {
     /// Starts members and waits until one leads.
-    pub(super) fn start(program: &Path, count: usize) -> Result<Self> {
-        let data = tempfile::Builder::new().prefix("winter-race").tempdir_in(data_dir())?;
+    pub(super) fn start(program: &Path, data: &Path, count: usize) -> Result<Self> {
+        let data = tempfile::Builder::new().prefix("winter-race").tempdir_in(data)?;
         let network = Network::draw();
         let peer = |place| format!("http://{}:{PEER_PORT}", network.host(place));
         let cluster: Vec<_> = (0..count).map(|place| format!("m{place}={}", peer(place))).collect();
@@ -90,12 +90,13 @@ impl Etcd {
     }
 }
 
-/// Whether the members' data lies in memory.
-pub(super) fn is_in_memory() -> bool {
-    data_dir() == Path::new(TMPFS)
+/// Whether what lies there lies in memory, as far as is known.
+pub(super) fn is_in_memory(data: &Path) -> bool {
+    data.starts_with(TMPFS)
 }
 
-fn data_dir() -> std::path::PathBuf {
+/// Where members' data lies unless somebody says where.
+pub(super) fn usual_data() -> PathBuf {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     let is_tmpfs = |line: &str| line.starts_with("tmpfs /dev/shm tmpfs rw");
     if mounts.lines().any(is_tmpfs) { TMPFS.into() } else { std::env::temp_dir() }

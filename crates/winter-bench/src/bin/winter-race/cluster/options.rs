@@ -1,9 +1,11 @@
 //! What a race of clusters may be told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+use super::etcd;
 
 /// Which parts, and how long.
 #[derive(Debug, Args)]
@@ -22,6 +24,9 @@ pub(crate) struct ClusterOptions {
     /// etcd's binary, as Debian's etcd-server has it; `none` to race without it.
     #[arg(long, default_value = "etcd")]
     etcd: PathBuf,
+    /// Where etcd's data lies [default: a tmpfs if there is one]
+    #[arg(long)]
+    etcd_data: Option<PathBuf>,
     /// Nodes of Winter [default: 3,1,5; quick: 3]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: Option<Vec<u8>>,
@@ -176,9 +181,10 @@ impl ClusterOptions {
         self.entries.unwrap_or(if self.quick { 200_000 } else { 1_000_000 })
     }
 
-    /// etcd's program, unless it does not take part.
-    pub(super) fn etcd(&self) -> Option<PathBuf> {
-        (self.etcd.as_os_str() != "none").then(|| self.etcd.clone())
+    /// etcd's program and where its data lies, unless it does not take part.
+    pub(super) fn etcd(&self) -> Option<(&Path, PathBuf)> {
+        let data = self.etcd_data.clone().unwrap_or_else(etcd::usual_data);
+        (self.etcd.as_os_str() != "none").then_some((self.etcd.as_path(), data))
     }
 
     fn choose<T: Clone>(&self, given: Option<&Vec<T>>, quick: &[T], full: &[T]) -> Vec<T> {

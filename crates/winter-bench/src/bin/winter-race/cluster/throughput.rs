@@ -104,8 +104,8 @@ pub(super) fn idle(setup: &Setup, options: &ClusterOptions, goals: &mut Goals) -
     let mut table = Table::new(title, header.map(str::to_owned).into());
     // Not `start`: nothing is to be stored.
     let mut contenders = vec![Contender::Winter(Nodes::start(setup, THREE, options.partitions)?)];
-    if let Some(program) = options.etcd() {
-        contenders.push(Contender::Etcd(Etcd::start(&program, THREE)?));
+    if let Some((program, data)) = options.etcd() {
+        contenders.push(Contender::Etcd(Etcd::start(program, &data, THREE)?));
     }
     // What starting has left to do.
     thread::sleep(Duration::from_secs(5));
@@ -134,8 +134,8 @@ fn start(
     partitions: Option<u16>,
 ) -> Result<Vec<Contender>> {
     let mut contenders = vec![Contender::Winter(Nodes::start(setup, nodes, partitions)?)];
-    if let Some(program) = options.etcd() {
-        contenders.push(Contender::Etcd(Etcd::start(&program, THREE)?));
+    if let Some((program, data)) = options.etcd() {
+        contenders.push(Contender::Etcd(Etcd::start(program, &data, THREE)?));
     }
     let fill = |contender: &Contender| contender.fill(options.keys(), options.value_len);
     contenders.iter().try_for_each(fill)?;
@@ -256,10 +256,10 @@ fn asked(contender: &Contender, asked: Asked) -> Result<Vec<SocketAddr>> {
 }
 
 fn results(what: &str, options: &ClusterOptions, contenders: &[Contender]) -> Table {
-    let disk = match (options.etcd(), etcd::is_in_memory()) {
-        (None, _) => "",
-        (_, true) => ", etcd's data on a tmpfs",
-        (_, false) => ", etcd's data ON A DISK",
+    let disk = match options.etcd() {
+        None => "",
+        Some((_, data)) if etcd::is_in_memory(&data) => ", etcd's data on a tmpfs",
+        Some(_) => ", etcd's data ON A DISK",
     };
     let title = format!(
         "{what}, {}-byte values: thousand requests a second, microseconds of CPU a request over \
