@@ -5,14 +5,15 @@ use winter_simulator::options::{Broken, Options};
 use winter_simulator::report::Report;
 use winter_simulator::world::run;
 
-/// Seeds of the gate: three nodes and five, both ways to read, clocks that lie. In 2,
-/// 4 and 6 a node is cut off that leads the meta group, in 3 one loses its vote.
-const SEEDS: [u64; 7] = [UNCONFIRMED, 2, 3, 4, 6, UNCOMMITTED, TWICE];
-/// With which whole nodes pass, and such do not that read without the barrier,
-const UNCONFIRMED: u64 = 1;
-/// nor such that acknowledge what is not committed,
-const UNCOMMITTED: u64 = 10;
-/// nor, where memory goes and the identity stays, such that do not mind.
+/// Seeds of the gate: three nodes and five, both ways to read, clocks that lie. Whole
+/// nodes pass with all of them.
+const SEEDS: [u64; 7] = [1, 2, 3, 4, 6, 9, TWICE];
+/// Of these, with which such do not pass that read without the barrier,
+const UNCONFIRMED: [u64; 3] = [1, 2, 3];
+/// and such that acknowledge what is not committed. A seed has to meet a leader with
+/// such a write when that is lost, so another one may have to after a change.
+const UNCOMMITTED: [u64; 4] = [9, 13, 2, 1];
+/// With which nodes do not pass whose memory goes and whose identity stays.
 const FORGETFUL: u64 = 1;
 /// Of which two runs are compared.
 const TWICE: u64 = 13;
@@ -24,11 +25,14 @@ fn passes(options: Options) -> Report {
     report
 }
 
-/// Broken nodes are found out, by what clients were told.
+/// Broken nodes are found out by one of these runs at least, by what clients were told.
 #[track_caller]
-fn is_found_out(options: Options) {
-    let report = run(options, None);
-    assert!(report.to_string().contains("is not linearizable"), "{report}");
+fn are_found_out(runs: impl IntoIterator<Item = Options>) {
+    let reports = runs.into_iter().map(|options| run(options, None).to_string());
+    let is_telling = |report: &String| report.contains("is not linearizable");
+    let mut reports = reports.peekable();
+    let first = reports.peek().cloned().unwrap_or_default();
+    assert!(reports.any(|report| is_telling(&report)), "{first}");
 }
 
 #[test]
@@ -49,17 +53,20 @@ fn one_seed_twice_gives_one_trace_whatever_ran_before() {
 
 #[test]
 fn reads_without_the_barrier_are_found_out() {
-    is_found_out(Options { broken: Some(Broken::Reads), ..Options::of(UNCONFIRMED) });
+    are_found_out(
+        UNCONFIRMED.map(|seed| Options { broken: Some(Broken::Reads), ..Options::of(seed) }),
+    );
 }
 
 #[test]
 fn an_acknowledgement_before_its_commit_is_found_out() {
     let broken = Some(Broken::Acknowledgements);
-    is_found_out(Options { broken, ..Options::of(UNCOMMITTED) });
+    are_found_out(UNCOMMITTED.map(|seed| Options { broken, ..Options::of(seed) }));
 }
 
 #[test]
 fn a_node_that_comes_back_empty_as_who_it_was_is_found_out() {
     passes(Options::amnesia(FORGETFUL));
-    is_found_out(Options { broken: Some(Broken::Identity), ..Options::amnesia(FORGETFUL) });
+    let broken = Some(Broken::Identity);
+    are_found_out([Options { broken, ..Options::amnesia(FORGETFUL) }]);
 }

@@ -21,6 +21,12 @@ async fn admit(cluster: &mut Cluster) -> NodeId {
     node
 }
 
+/// So much of the virtual time, in which nothing is to happen.
+async fn has_passed(time: Duration) {
+    let from = Instant::now();
+    until("the time has passed", || from.elapsed() >= time).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_learner_is_given_the_log_and_votes_after_one_change() {
     let mut cluster = Cluster::of(3).await;
@@ -58,7 +64,7 @@ async fn a_replica_in_the_place_of_one_that_was_let_go_is_sent_everything() {
     for n in 0..20 {
         cluster.write(format!("between {n}")).await;
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    has_passed(Duration::from_secs(5)).await;
     assert!(cluster.lines(node).is_empty());
     group.add_learner(node, &address(node), 8).await.unwrap();
     group.caught_up(node, DEADLINE).await.unwrap();
@@ -87,7 +93,7 @@ async fn a_replica_that_has_forgotten_its_vote_is_not_asked_as_the_one_that_had_
     // Those two were a majority once.
     cluster.heal();
     cluster.part(&[late, moved]);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    has_passed(Duration::from_secs(60)).await;
     assert!(!cluster.group(late).is_leader(), "{:?}", cluster.status(late));
     cluster.write("all the time").await;
 }

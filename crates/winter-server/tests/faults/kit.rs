@@ -41,8 +41,9 @@ impl Faulty {
 
     /// A server that is a cluster of one node, which has opened.
     pub(crate) fn cluster() -> Self {
-        // An address that no other test has.
-        let bind: IpAddr = [127, 99, 0, 1].into();
+        // An address that no other test has, though each may be a process of its own.
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let bind: IpAddr = [127, 99, high, low.max(1)].into();
         let seeds = vec![config::Seed { host: bind.to_string(), port: PEER_PORT }];
         let cluster = ClusterConfig {
             seeds,
