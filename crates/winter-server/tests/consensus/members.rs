@@ -5,16 +5,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 use winter_core::cluster::NodeId;
 use winter_core::cluster::meta::FIRST_INCARNATION;
-use winter_server::consensus::{ChangeError, ProposeError, ReadError, ReadPolicy};
+use winter_server::consensus::{ChangeError, Group, ProposeError, ReadError, ReadPolicy};
 
 use crate::kit::{Cluster, DEADLINE, address, set, until};
+use crate::ledger::Ledger;
+
+/// Adds a node without a vote to the group, and gives it the log.
+async fn teach(cluster: &mut Cluster, leader: &Group<Ledger>) -> NodeId {
+    let node = cluster.add_node().await;
+    leader.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
+    leader.caught_up(node, DEADLINE).await.unwrap();
+    node
+}
 
 /// Adds a node to the group and makes it vote.
 async fn admit(cluster: &mut Cluster) -> NodeId {
-    let node = cluster.add_node().await;
     let leader = cluster.group(cluster.leader().await);
-    leader.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
-    leader.caught_up(node, DEADLINE).await.unwrap();
+    let node = teach(cluster, &leader).await;
     let mut voters = leader.status().voters;
     voters.insert(node);
     leader.change_voters(&voters).await.unwrap();
@@ -32,10 +39,7 @@ async fn a_learner_is_given_the_log_and_votes_after_one_change() {
     let mut cluster = Cluster::of(3).await;
     cluster.write("before").await;
     let group = cluster.group(cluster.leader().await);
-    let node = cluster.add_node().await;
-
-    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
-    group.caught_up(node, DEADLINE).await.unwrap();
+    let node = teach(&mut cluster, &group).await;
     let status = group.status();
     assert_eq!(status.learners, set(&[node]));
     assert!(status.lag(node).is_some_and(|lag| lag <= 64), "{status:?}");
@@ -56,9 +60,7 @@ async fn a_replica_in_the_place_of_one_that_was_let_go_is_sent_everything() {
     let mut cluster = Cluster::of(3).await;
     cluster.write("before").await;
     let group = cluster.group(cluster.leader().await);
-    let node = cluster.add_node().await;
-    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
-    group.caught_up(node, DEADLINE).await.unwrap();
+    let node = teach(&mut cluster, &group).await;
     cluster.host(node, 8).await;
     // It is sent nothing while the leader takes it for the one before.
     for n in 0..20 {
@@ -81,12 +83,10 @@ async fn a_replica_that_has_forgotten_its_vote_is_not_asked_as_the_one_that_had_
     let others = cluster.others(&[leader]);
     let (late, moved) = (others[0], others[1]);
     // One does not hear that another was replaced.
-    cluster.part(&[late]);
-    let node = cluster.add_node().await;
-    cluster.part(&[late]);
     let group = cluster.group(leader);
-    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
-    group.caught_up(node, DEADLINE).await.unwrap();
+    cluster.part(&[late]);
+    let node = teach(&mut cluster, &group).await;
+    cluster.part(&[late]);
     group.change_voters(&set(&[leader, late, node])).await.unwrap();
     cluster.host(moved, 8).await;
     cluster.write("after").await;
@@ -116,9 +116,7 @@ async fn one_joint_change_replaces_a_lost_replica() {
     let group = cluster.group(leader);
     let lost = cluster.others(&[leader])[0];
     cluster.kill(lost).await;
-    let node = cluster.add_node().await;
-    group.add_learner(node, &address(node), FIRST_INCARNATION).await.unwrap();
-    group.caught_up(node, DEADLINE).await.unwrap();
+    let node = teach(&mut cluster, &group).await;
     let voters = set(&cluster.nodes());
     group.change_voters(&voters).await.unwrap();
     assert_eq!(group.status().voters, voters);

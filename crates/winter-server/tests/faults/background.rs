@@ -1,8 +1,20 @@
 //! Background work that fails is started again; a table's share in it is the table's.
 
-use winter_testkit::eventually;
+use winter_testkit::{Wire, eventually};
 
 use crate::kit::{Faulty, fault, fill, works};
+
+/// Has `work` fail for good: the node is not ready, says why, and table `t` works.
+#[track_caller]
+fn keeps_failing(faulty: &Faulty, wire: &mut Wire, work: &str) {
+    fault(work, "panic");
+    let why = eventually("it is not ready", || {
+        works(wire, "t");
+        faulty.shared().unready()
+    });
+    assert_eq!(why, format!("failing: {work}"));
+    faulty.has_logged(&["background work keeps failing", work]);
+}
 
 #[test]
 fn a_panic_in_reclaiming_one_table_is_that_tables() {
@@ -44,13 +56,7 @@ fn work_that_keeps_failing_makes_the_node_unready_and_nothing_else_stops() {
     let faulty = Faulty::start(1);
     let mut wire = faulty.connect();
     fill(&mut wire, "t", 100);
-    fault("maintenance", "panic");
-    let why = eventually("it is not ready", || {
-        works(&mut wire, "t");
-        faulty.shared().unready()
-    });
-    assert_eq!(why, "failing: maintenance");
-    faulty.has_logged(&["background work keeps failing", "maintenance"]);
+    keeps_failing(&faulty, &mut wire, "maintenance");
     works(&mut faulty.connect(), "t");
 }
 
@@ -78,11 +84,5 @@ fn a_clusters_upkeep_that_fails_is_started_again_and_costs_no_command() {
     works(&mut wire, "t");
     wire.exchange("CREATE u\nPUTNEW u k v\nDROP u\n", "created\nok\ndropped\n");
     assert_eq!(faulty.shared().unready(), None);
-    fault("life", "panic");
-    let why = eventually("it is not ready", || {
-        works(&mut wire, "t");
-        faulty.shared().unready()
-    });
-    assert_eq!(why, "failing: life");
-    faulty.has_logged(&["background work keeps failing", "life"]);
+    keeps_failing(&faulty, &mut wire, "life");
 }

@@ -84,9 +84,10 @@ impl Founding {
         };
         let steady =
             Steady::note(self.state.steady.take(), &seats, heard.elapsed, (ROUNDS_MIN, settling));
-        let has_stood = self.settings.cluster_size.is_some() || steady.stood >= settling;
+        let has_size = self.settings.cluster_size.is_some();
+        let has_stood = has_size || steady.stood >= settling;
         let is_ready = steady.rounds >= ROUNDS_MIN && has_stood;
-        self.waits = if self.settings.cluster_size.is_some() {
+        self.waits = if has_size {
             Wait::Confirmation
         } else {
             Wait::Settling { stood: steady.stood, settling }

@@ -178,16 +178,6 @@ pub struct Group {
     pub change: Option<Change>,
 }
 
-impl Group {
-    /// The incarnation of the replica that `node` is about to have of this group, if
-    /// the change under way brings it one.
-    #[must_use]
-    pub fn comes_to(&self, id: GroupId, node: NodeId) -> Option<u64> {
-        let change = self.change.filter(|change| change.swap.add == Some(node))?;
-        (!self.voters.contains(&node)).then(|| change.incarnation(id))
-    }
-}
-
 /// The cluster's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -251,6 +241,14 @@ impl Group {
     pub fn names(&self, node: NodeId) -> bool {
         self.voters.contains(&node)
             || self.change.is_some_and(|change| change.swap.add == Some(node))
+    }
+
+    /// The incarnation of the replica that `node` is about to have of this group, if
+    /// the change under way brings it one.
+    #[must_use]
+    pub fn comes_to(&self, id: GroupId, node: NodeId) -> Option<u64> {
+        let change = self.change.filter(|change| change.swap.add == Some(node))?;
+        (!self.voters.contains(&node)).then(|| change.incarnation(id))
     }
 }
 

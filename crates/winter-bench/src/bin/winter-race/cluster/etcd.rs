@@ -1,7 +1,7 @@
 //! A cluster of etcd on this machine, as Debian has it.
 //!
-//! Its data lies on a tmpfs where there is one, unless told otherwise, so that it is not the disk that is measured: etcd
-//! keeps its data through a loss of power, which Winter does not promise.
+//! Its data lies on a tmpfs where there is one, unless told otherwise, so that it is not the disk
+//! that is measured: etcd keeps its data through a loss of power, which Winter does not promise.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
