@@ -27,15 +27,18 @@ pub fn command<'a>(
     }
     let cx = Context { spec, words: &words[1..], value_bytes_max };
     match spec.verb {
-        Verb::Get => cx.key(KeyOp::Get),
-        Verb::Gets => cx.key(KeyOp::Gets),
-        Verb::Ttl => cx.key(KeyOp::Ttl),
-        Verb::PutNew => cx.key(KeyOp::PutNew(cx.write(2)?)),
-        Verb::Add => cx.key(KeyOp::Add(cx.write(2)?)),
-        Verb::Put => cx.key(KeyOp::Put(cx.write(2)?)),
-        Verb::Cas => cx.key(KeyOp::Cas(cx.version(2)?, cx.write(3)?)),
-        Verb::Delete => cx.key(KeyOp::Delete(cx.optional_version(2)?)),
-        Verb::Touch => cx.key(KeyOp::Touch(cx.new_ttl(2)?, cx.optional_version(3)?)),
+        Verb::Get
+        | Verb::Gets
+        | Verb::Ttl
+        | Verb::PutNew
+        | Verb::Add
+        | Verb::Put
+        | Verb::Cas
+        | Verb::Delete
+        | Verb::Touch => {
+            let table = table_name(words[1])?;
+            on_key(spec, table, &words[2..], value_bytes_max).map(Command::Key)
+        }
         Verb::Count => cx.table(TableCommand::Count),
         Verb::Drop => cx.table(TableCommand::Drop),
         Verb::Describe => cx.table(TableCommand::Describe),
@@ -50,6 +53,35 @@ pub fn command<'a>(
         }
         _ => cx.server().map(Command::Server),
     }
+}
+
+/// Makes a command on a key of `table` of the words after the table, the key
+/// first. There are as many as the command takes.
+///
+/// # Errors
+/// As [`command`].
+#[inline]
+pub fn on_key<'a>(
+    spec: &'static Spec,
+    table: &'a str,
+    words: &[&'a [u8]],
+    value_bytes_max: usize,
+) -> Result<KeyCommand<'a>, Fault> {
+    let cx = Context { spec, words, value_bytes_max };
+    let key = cx.key()?;
+    let op = match spec.verb {
+        Verb::Get => KeyOp::Get,
+        Verb::Gets => KeyOp::Gets,
+        Verb::Ttl => KeyOp::Ttl,
+        Verb::PutNew => KeyOp::PutNew(cx.write(1)?),
+        Verb::Add => KeyOp::Add(cx.write(1)?),
+        Verb::Put => KeyOp::Put(cx.write(1)?),
+        Verb::Cas => KeyOp::Cas(cx.version(1)?, cx.write(2)?),
+        Verb::Delete => KeyOp::Delete(cx.optional_version(1)?),
+        Verb::Touch => KeyOp::Touch(cx.new_ttl(1)?, cx.optional_version(2)?),
+        verb => unreachable!("{verb:?} is not a command on a key"),
+    };
+    Ok(KeyCommand { table, key, op })
 }
 
 /// The fault for a word that is no command, with the prefix that RESP clients match on.
@@ -111,13 +143,14 @@ pub fn invalid_expire_time(text: &[u8], spec: &Spec) -> Fault {
 
 struct Context<'w, 'a> {
     spec: &'static Spec,
+    /// The words after the command's name, or, where it names a key, after its table.
     words: &'w [&'a [u8]],
     value_bytes_max: usize,
 }
 
 impl<'a> Context<'_, 'a> {
-    fn key(&self, op: KeyOp<'a>) -> Result<Command<'a>, Fault> {
-        let key = self.words[1];
+    fn key(&self) -> Result<&'a [u8], Fault> {
+        let key = self.words[0];
         if key.is_empty() {
             return Err(Fault::new(
                 Kind::Limit,
@@ -127,7 +160,7 @@ impl<'a> Context<'_, 'a> {
         if key.len() > KEY_BYTES_MAX {
             return Err(too_long("the key", key.len(), KEY_BYTES_MAX));
         }
-        Ok(Command::Key(KeyCommand { table: table_name(self.words[0])?, key, op }))
+        Ok(key)
     }
 
     fn table(&self, make: impl FnOnce(&'a str) -> TableCommand<'a>) -> Result<Command<'a>, Fault> {

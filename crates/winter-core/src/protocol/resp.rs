@@ -4,6 +4,9 @@
 //! commands. Announced lengths are checked before anything is kept, and nothing
 //! is allocated for what has not come.
 
+mod opening;
+
+pub(super) use self::opening::Opening;
 use super::{Limits, Parsed, Skip, Step, write_number};
 use crate::command::parse;
 use crate::command::table::{self, Effect, Spec};
@@ -33,10 +36,21 @@ pub(super) enum Header {
     Length { value: usize, bytes: usize },
 }
 
-/// Reads the next command from the front of `input`.
-#[must_use]
-pub fn next<'a>(input: &'a [u8], limits: Limits) -> Step<'a> {
-    read(input, limits).unwrap_or_else(Step::Broken)
+/// Reads the next command from the front of `input`, and remembers how it began.
+#[inline]
+pub(super) fn next<'a>(
+    input: &'a [u8],
+    limits: Limits,
+    opening: &mut Option<Opening<'a>>,
+) -> Step<'a> {
+    if let Some(parsed) = opening.as_ref().and_then(|opening| opening.next(input, limits)) {
+        return Step::Command(parsed);
+    }
+    let step = read(input, limits).unwrap_or_else(Step::Broken);
+    if let Step::Command(parsed) = &step {
+        *opening = Opening::of(input, parsed);
+    }
+    step
 }
 
 fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {
@@ -168,6 +182,20 @@ pub(super) fn header(input: &[u8], kind: u8) -> Result<Header, Fault> {
         Some((value, bytes)) => Ok(Header::Length { value, bytes }),
         None => long_header(input, kind),
     }
+}
+
+/// A bulk string that stands whole at `at`, and where it ends.
+#[inline]
+fn bulk_at(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    short_bulk(input, at).or_else(|| long_bulk(input, at))
+}
+
+fn long_bulk(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let rest = input.get(at..)?;
+    let Header::Length { value, bytes } = header(rest, b'$').ok()? else { return None };
+    let end = bytes.checked_add(value)?.checked_add(2)?;
+    let word = rest.get(bytes..end)?.strip_suffix(b"\r\n")?;
+    Some((word, at + end))
 }
 
 /// A bulk string of at most 99 bytes that stands whole at `at`, and where it

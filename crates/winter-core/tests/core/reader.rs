@@ -1,11 +1,12 @@
 //! What a dialect reads out of bytes that come in pieces, and what must hold at
 //! every step. The fuzz targets share this file.
 
-use winter_core::protocol::{Dialect, Limits, Skip, Step};
+use winter_core::protocol::{Dialect, Limits, Reader, Skip, Step};
 
 /// Reads `input` as it comes in pieces that end at `cuts`: every step that asks
 /// for an answer, as text, and how many bytes were taken at the end: all, once
-/// the session is over.
+/// the session is over. What comes in one piece is read as one pipeline, where a
+/// command may profit from the one before it; else each is read by itself.
 ///
 /// # Panics
 /// When a step takes nothing, takes more than there is, or waits for what it has.
@@ -15,16 +16,19 @@ pub(crate) fn read(
     value_bytes_max: usize,
     cuts: impl IntoIterator<Item = usize>,
 ) -> (Vec<String>, usize) {
-    let mut reader = Reader { dialect, value_bytes_max, ..Reader::default() };
-    for end in cuts.into_iter().chain([input.len()]) {
-        reader.take(&input[..end.min(input.len())]);
+    let mut cuts = cuts.into_iter().peekable();
+    let pipeline = cuts.peek().is_none().then(Reader::default);
+    let mut session = Session { dialect, value_bytes_max, pipeline, ..Session::default() };
+    for end in cuts.chain([input.len()]) {
+        session.take(&input[..end.min(input.len())]);
     }
-    let taken = if reader.broken { input.len() } else { reader.at };
-    (reader.seen, taken)
+    let taken = if session.broken { input.len() } else { session.at };
+    (session.seen, taken)
 }
 
-struct Reader {
+struct Session<'a> {
     dialect: Dialect,
+    pipeline: Option<Reader<'a>>,
     value_bytes_max: usize,
     /// How many bytes were taken.
     at: usize,
@@ -36,10 +40,11 @@ struct Reader {
     seen: Vec<String>,
 }
 
-impl Default for Reader {
+impl Default for Session<'_> {
     fn default() -> Self {
         Self {
             dialect: Dialect::Line,
+            pipeline: None,
             value_bytes_max: 0,
             at: 0,
             least: 0,
@@ -51,9 +56,9 @@ impl Default for Reader {
     }
 }
 
-impl Reader {
+impl<'a> Session<'a> {
     /// Takes what it can from `all`, the bytes that have come so far.
-    fn take(&mut self, all: &[u8]) {
+    fn take(&mut self, all: &'a [u8]) {
         while !self.broken && all.len() > self.at && all.len() >= self.least {
             let before = self.at;
             if let Some(skip) = self.skip {
@@ -88,9 +93,13 @@ impl Reader {
         }
     }
 
-    fn step(&mut self, input: &[u8]) -> bool {
+    fn step(&mut self, input: &'a [u8]) -> bool {
         let limits = Limits { value_bytes_max: self.value_bytes_max, scanned: self.scanned };
-        match self.dialect.next(input, limits) {
+        let step = match &mut self.pipeline {
+            Some(pipeline) => pipeline.next(self.dialect, input, limits),
+            None => self.dialect.next(input, limits),
+        };
+        match step {
             Step::Incomplete(least) => {
                 assert!(least > input.len(), "it waits for bytes that it has");
                 self.least = self.at + least;

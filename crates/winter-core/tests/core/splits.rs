@@ -52,9 +52,28 @@ fn array_of(words: &[Vec<u8>]) -> Vec<u8> {
     array
 }
 
+/// Commands that mostly begin alike, as a pipeline's do: the same name, the same
+/// table, and what each says itself.
+fn like_commands() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
+    let names = ["GET", "gets", "PUTNEW", "ADD", "PUT", "CAS", "DELETE", "TOUCH", "COUNT", "SCAN"];
+    let tail = || proptest::collection::vec(a_word(), 0..5);
+    let tails = proptest::collection::vec((tail(), proptest::bool::weighted(0.9)), 2..8);
+    (proptest::sample::select(names.to_vec()), a_word(), 1usize..5, tails).prop_map(
+        |(name, table, length, tails)| {
+            let command = |(mut tail, of_a_length): (Vec<Vec<u8>>, bool)| {
+                if of_a_length {
+                    tail.resize(length, b"1".to_vec());
+                }
+                [vec![name.as_bytes().to_vec(), table.clone()], tail].concat()
+            };
+            tails.into_iter().map(command).collect()
+        },
+    )
+}
+
 /// Several commands one after the other, and now and then a byte that is wrong.
 fn a_pipeline(make: fn(&[Vec<u8>]) -> Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    let commands = proptest::collection::vec(words(), 1..6);
+    let commands = prop_oneof![proptest::collection::vec(words(), 1..6), like_commands()];
     let wrong = proptest::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
     (commands, wrong).prop_map(move |(commands, wrong)| {
         let mut bytes: Vec<u8> = commands.iter().flat_map(|words| make(words)).collect();

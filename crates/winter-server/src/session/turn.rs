@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use winter_core::command::{Command, KeyCommand, ServerCommand, Verb};
 use winter_core::fault::{Fault, Kind};
-use winter_core::protocol::{Dialect, Limits, Parsed, Skip, Step};
+use winter_core::protocol::{Dialect, Limits, Parsed, Reader, Skip, Step};
 use winter_core::reply::Reply;
 use winter_core::time::Timestamp;
 
@@ -171,7 +171,7 @@ impl Turn<'_> {
         output: &mut Vec<u8>,
     ) -> (usize, TurnEnd) {
         let turn_began = pass.began;
-        let mut group = Group::default();
+        let (mut reader, mut group) = (Reader::default(), Group::default());
         let mut far = Far::default();
         loop {
             if let Err(end) = self.skip(input, &mut at, *dialect, output) {
@@ -184,7 +184,7 @@ impl Turn<'_> {
                 self.observe(pass, *dialect);
             }
             let begin = at;
-            let barrier = self.gather(input, &mut at, *dialect, &mut group);
+            let barrier = self.gather(&mut reader, input, &mut at, *dialect, &mut group);
             if let Some(cluster) = self.shared.cluster() {
                 let has_room =
                     far.take(&group.commands, &group.verbs) && self.state.replies == Replies::On;
@@ -287,6 +287,7 @@ impl Turn<'_> {
     /// Reads commands on keys into `group` until it is full or something else comes.
     fn gather<'a>(
         &mut self,
+        reader: &mut Reader<'a>,
         input: &'a [u8],
         at: &mut usize,
         dialect: Dialect,
@@ -294,12 +295,13 @@ impl Turn<'_> {
     ) -> Barrier<'a> {
         group.clear();
         let most = if self.state.replies == Replies::On { GROUP_MAX } else { 1 };
+        let mut limits = Limits {
+            value_bytes_max: self.node().config.value_bytes_max,
+            scanned: std::mem::take(&mut self.state.scanned),
+        };
         while group.commands.len() < most {
-            let limits = Limits {
-                value_bytes_max: self.node().config.value_bytes_max,
-                scanned: std::mem::take(&mut self.state.scanned),
-            };
-            match dialect.next(&input[*at..], limits) {
+            let limits = Limits { scanned: std::mem::take(&mut limits.scanned), ..limits };
+            match reader.next(dialect, &input[*at..], limits) {
                 Step::Incomplete(bytes) => return Barrier::NeedsInput(bytes),
                 Step::Blank(bytes) => *at += bytes,
                 Step::Oversize(fault, bytes, skip) => {
