@@ -13,6 +13,10 @@ use winter_server::session::turn::{State, Turn};
 
 const DEPTH: usize = 32;
 
+/// The one that the server runs with.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     divan::main();
 }

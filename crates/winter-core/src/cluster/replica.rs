@@ -19,7 +19,6 @@ mod handover;
 mod names;
 
 use std::any::Any;
-use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -199,15 +198,13 @@ impl Replica {
     fn run(&mut self, group: &mut SmallVec<[Work<'_>; GROUP_MAX]>, sink: &mut impl Sink) {
         if group.len() > 1 {
             let (slots, partition) = (&*self.slots, &self.partition);
-            let known: SmallVec<[_; GROUP_MAX]> = group
-                .iter()
-                .filter_map(|work| Some((find(slots, work.table)?, work.key.hash)))
+            let mut known: SmallVec<[_; GROUP_MAX]> = group
+                .iter_mut()
+                .filter_map(|work| Some((find(slots, work.table)?, work)))
                 .collect();
-            black_box(
-                known.iter().fold(0, |sum, (table, hash)| sum ^ partition.touch_slot(table, *hash)),
-            );
-            for &(table, hash) in &known {
-                black_box(partition.touch_entry(table, hash));
+            known.iter().for_each(|(table, work)| partition.touch_slot(table, work.key.hash));
+            for (table, work) in &mut known {
+                work.key.hint = partition.touch_entry(table, work.key.hash, &work.op);
             }
         }
         for Work { number, table, key, op } in group.drain(..) {

@@ -22,6 +22,7 @@ pub use self::frozen::FrozenPages;
 use self::lifespan::{CLASSES, Lifespan, class_of};
 use super::entry::Entry;
 use super::index::Location;
+use super::prefetch::{prefetch, prefetch_after};
 use crate::time::{Deadline, Timestamp};
 
 /// The size of a full-grown page: what one step of reclaiming reads.
@@ -29,9 +30,12 @@ const PAGE_BYTES_MAX: usize = 16 << 10;
 const PAGE_BYTES_MIN: usize = 128;
 /// Whatever the size of its slice, a page is not full before it has so many bytes.
 const PAGE_BYTES_FULL_LEAST: usize = 1 << 10;
+/// A page that has grown so far grows no further: it would be copied again.
+const PAGE_BYTES_GROWN_MAX: usize = 4 << 10;
 /// Entries longer than this have a page of their own.
 const SHARED_ENTRY_BYTES_MAX: usize = 2 << 10;
 const CACHE_LINE_BYTES: usize = 64;
+const LINES_TOUCHED: usize = 3;
 const OFFSET_BITS: u32 = 14;
 const PAGES_MAX: usize = 1 << 22;
 /// Pages that a search for the emptiest looks at.
@@ -91,11 +95,13 @@ pub struct Arena {
     /// Pages that are to be swept.
     scheduled: usize,
     search_from: usize,
+    /// Bytes allocated beside the pages.
+    beside_bytes: usize,
 }
 
 impl Default for Arena {
     fn default() -> Self {
-        Self {
+        let mut arena = Self {
             bytes: vec![PageBytes::default()],
             pages: vec![Page::default()],
             free: Vec::new(),
@@ -105,7 +111,10 @@ impl Default for Arena {
             live: 0,
             scheduled: 0,
             search_from: 0,
-        }
+            beside_bytes: 0,
+        };
+        arena.beside_bytes = arena.measure_beside();
+        arena
     }
 }
 
@@ -113,8 +122,11 @@ impl Arena {
     /// Bytes that the arena has allocated.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.page_bytes
-            + self.bytes.capacity() * size_of::<PageBytes>()
+        self.page_bytes + self.beside_bytes
+    }
+
+    const fn measure_beside(&self) -> usize {
+        self.bytes.capacity() * size_of::<PageBytes>()
             + self.pages.capacity() * size_of::<Page>()
             + self.free.capacity() * size_of::<u32>()
     }
@@ -153,22 +165,26 @@ impl Arena {
         Entry::decode(page.as_slice(), location.offset())
     }
 
-    /// The first byte at `location`, read so that the cache holds its line.
+    /// Reads the first two cache lines at `location` into the cache: a small entry
+    /// whole. Nothing is decided by them, so that nothing waits until they are there.
     #[inline]
-    #[must_use]
-    pub fn touch(&self, location: Location) -> u8 {
-        let page = self.bytes.get(location.page().0 as usize);
-        page.and_then(|page| page.as_slice().get(location.offset())).copied().unwrap_or(0)
+    pub fn touch(&self, location: Location) {
+        let Some(page) = self.bytes.get(location.page().0 as usize) else { return };
+        let bytes = page.as_slice();
+        for line in 0..LINES_TOUCHED {
+            bytes.get(location.offset() + line * CACHE_LINE_BYTES).into_iter().for_each(prefetch);
+        }
     }
 
-    /// A byte of each further cache line of the entry at `location`, as far as
-    /// the processor would not read ahead by itself.
+    /// Brings the end of the page that an entry with this deadline would be
+    /// appended to into the cache.
     #[inline]
-    #[must_use]
-    pub fn touch_rest(&self, location: Location) -> u8 {
-        let Some((entry, _)) = self.read(location) else { return 0 };
-        let lines = entry.data.iter().rev().step_by(CACHE_LINE_BYTES).take(4);
-        lines.fold(0, |sum, byte| sum ^ byte)
+    pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
+        let Some(number) = self.open[class_of(deadline, now)] else { return };
+        let Some(page) = self.bytes.get(number.0 as usize) else { return };
+        for line in 0..LINES_TOUCHED {
+            prefetch_after(page.as_slice(), line * CACHE_LINE_BYTES);
+        }
     }
 
     /// Appends an entry of `length` bytes: where it lies, or `None` when the arena has no page
@@ -348,6 +364,7 @@ impl Arena {
             None if self.pages.len() < PAGES_MAX => {
                 self.pages.push(Page::default());
                 self.bytes.push(PageBytes::default());
+                self.beside_bytes = self.measure_beside();
                 u32::try_from(self.pages.len() - 1).expect("fewer than 2^22 pages")
             }
             None => return None,
@@ -369,6 +386,7 @@ impl Arena {
         self.page_bytes -= page.allocated as usize;
         self.scheduled -= usize::from(page.scheduled.is_some());
         self.free.push(number.0);
+        self.beside_bytes = self.measure_beside();
     }
 
     /// Whether every count is what a recount finds.
@@ -376,6 +394,7 @@ impl Arena {
     pub fn is_sound(&self) -> bool {
         let sum = |count: fn(&Page) -> usize| self.pages.iter().map(count).sum::<usize>();
         self.bytes.len() == self.pages.len()
+            && self.beside_bytes == self.measure_beside()
             && self.page_bytes == sum(|page| page.allocated as usize)
             && self.used == self.bytes.iter().map(PageBytes::len).sum::<usize>()
             && (0..).zip(&self.bytes).all(|(number, bytes)| {
@@ -395,7 +414,7 @@ impl Page {
 
 /// How many bytes a page of a slice has when it is full.
 fn full_size(page_bytes: usize) -> usize {
-    (page_bytes / 4).clamp(PAGE_BYTES_FULL_LEAST, PAGE_BYTES_MAX)
+    (page_bytes / 4).clamp(PAGE_BYTES_FULL_LEAST, PAGE_BYTES_GROWN_MAX)
 }
 
 /// The sizes of pages: four steps to a doubling, as allocators have them.

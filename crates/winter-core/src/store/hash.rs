@@ -8,6 +8,8 @@
 use siphasher::sip::SipHasher13;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::index::Hint;
+
 /// The secret of a node's indexes: random, drawn by whoever makes the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub u64, pub u64);
@@ -19,13 +21,21 @@ pub struct HashedKey<'a> {
     pub key: &'a [u8],
     /// Its hash.
     pub hash: u64,
+    /// Where a look at the index, some time ago, found an entry that may be its own.
+    pub hint: Option<Hint>,
 }
 
 impl<'a> HashedKey<'a> {
     /// Hashes `key`.
     #[must_use]
     pub fn new(seed: Seed, key: &'a [u8]) -> Self {
-        Self { key, hash: seed.hash(key) }
+        Self::with_hash(key, seed.hash(key))
+    }
+
+    /// `key` and its hash.
+    #[must_use]
+    pub const fn with_hash(key: &'a [u8], hash: u64) -> Self {
+        Self { key, hash, hint: None }
     }
 }
 

@@ -14,10 +14,13 @@
 //! - a miss ends at the first greater tag.
 
 mod frozen;
+mod segment;
 
 use smallvec::{SmallVec, smallvec};
 
 pub use self::frozen::FrozenIndex;
+use self::segment::{RUN_LENGTH, SLOTS_LEAST, Segment, next_size};
+use super::prefetch::prefetch;
 
 const TAG_BITS: u32 = 28;
 const LOCATION_BITS: u32 = 36;
@@ -62,6 +65,22 @@ pub struct Location(pub(super) u64);
 pub struct Position {
     segment: usize,
     slot: usize,
+}
+
+/// A slot that was found some time ago, and what stood in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint {
+    position: Position,
+    word: Word,
+}
+
+impl Hint {
+    /// Where the entry lay.
+    #[inline]
+    #[must_use]
+    pub const fn location(self) -> Location {
+        self.word.location()
+    }
 }
 
 /// The index of a slice. While there is one segment it stands here and nothing
@@ -133,10 +152,11 @@ impl Index {
     /// Reads the slot that `tag` begins at into the cache. It compares nothing: a
     /// processor that guesses wrong would wait for the slot before it went on.
     #[inline]
-    #[must_use]
-    pub fn touch(&self, tag: Tag) -> u64 {
+    pub fn touch(&self, tag: Tag) {
         let segment = &self.segments[self.segment_of(tag)];
-        segment.slots[segment.home(tag)]
+        let home = segment.home(tag);
+        segment.slots.get(home).into_iter().for_each(prefetch);
+        segment.slots.get(home + RUN_LENGTH).into_iter().for_each(prefetch);
     }
 
     /// The slot of `tag` whose location `is_it` recognises.
@@ -144,7 +164,7 @@ impl Index {
     pub fn find(
         &self,
         tag: Tag,
-        mut is_it: impl FnMut(Location) -> bool,
+        mut is_it: impl FnMut(Position, Location) -> bool,
     ) -> Option<(Position, Location)> {
         let segment = self.segment_of(tag);
         let slots = &self.segments[segment];
@@ -154,13 +174,33 @@ impl Index {
                 if word.tag() > tag {
                     return None;
                 }
-                if is_it(word.location()) {
-                    return Some((Position { segment, slot }, word.location()));
+                let position = Position { segment, slot };
+                if is_it(position, word.location()) {
+                    return Some((position, word.location()));
                 }
             }
             slot += 1;
         }
         None
+    }
+
+    /// The first slot of `tag`, to be used later by way of [`Index::recall`].
+    #[inline]
+    #[must_use]
+    pub fn hint(&self, tag: Tag) -> Option<Hint> {
+        let (position, location) = self.find(tag, |_, _| true)?;
+        Some(Hint { position, word: Word::new(tag, location) })
+    }
+
+    /// What [`Index::find`] would find for `tag` first, if it still stands where
+    /// `hint` found it.
+    #[inline]
+    #[must_use]
+    pub fn recall(&self, tag: Tag, hint: Hint) -> Option<(Position, Location)> {
+        let Hint { position, word } = hint;
+        let slots = &self.segments.get(position.segment)?.slots;
+        let is_there = word.tag() == tag && slots.get(position.slot) == Some(&word.0);
+        is_there.then(|| (position, word.location()))
     }
 
     /// Puts `location` under `tag`, beside whatever else has that tag.
@@ -254,7 +294,7 @@ impl Index {
 }
 
 /// A slot's word: tag above location; 0 is a free slot.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Word(u64);
 
 impl Word {
@@ -276,158 +316,6 @@ impl Word {
     #[inline]
     const fn location(self) -> Location {
         Location(self.0 & ((1 << LOCATION_BITS) - 1))
-    }
-}
-
-/// A run of slots for the tags that share their first `depth` bits. The last
-/// slot is always free.
-#[derive(Debug)]
-struct Segment {
-    slots: Box<[u64]>,
-    /// How many slots are some tag's home; the rest take what runs over.
-    homes: u32,
-    len: u32,
-    depth: u32,
-}
-
-const SLOTS_LEAST: usize = 4;
-
-/// The sizes of segments: four steps to a doubling, as allocators have them.
-fn next_size(slots: usize) -> usize {
-    let octave = 1 << slots.ilog2();
-    let step = if octave < 8 { octave / 2 } else { octave / 4 };
-    slots + step
-}
-
-fn homes_of(slots: usize) -> usize {
-    slots - (slots / 32).max(1)
-}
-
-/// Slots that may be taken before a segment grows: seven in eight homes.
-fn room_of(homes: usize) -> usize {
-    (homes * 7 / 8).max(1)
-}
-
-impl Segment {
-    fn with_slots(slots: usize, depth: u32) -> Self {
-        let homes = u32::try_from(homes_of(slots)).expect("a segment is small");
-        Self { slots: vec![0; slots].into_boxed_slice(), homes, len: 0, depth }
-    }
-
-    /// The smallest segment that holds `taken` slots with some room to grow.
-    fn size_for(taken: usize) -> usize {
-        let mut slots = SLOTS_LEAST;
-        while room_of(homes_of(slots)) * 9 / 10 < taken {
-            slots = next_size(slots);
-        }
-        slots
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a home is less than `homes`, a u32")]
-    fn home(&self, tag: Tag) -> usize {
-        let bits = TAG_BITS - self.depth;
-        let rest = u64::from(tag.0) & ((1 << bits) - 1);
-        ((rest * u64::from(self.homes)) >> bits) as usize
-    }
-
-    fn has_room(&self) -> bool {
-        (self.len as usize) < room_of(self.homes as usize)
-    }
-
-    fn is_sparse(&self) -> bool {
-        self.slots.len() > SLOTS_LEAST && (self.len as usize) < self.slots.len() / 4
-    }
-
-    /// The tag bits that all of the segment's tags share.
-    fn prefix(&self) -> u32 {
-        let word = self.words().next().expect("a segment that splits is full");
-        word.tag().0 >> (TAG_BITS - self.depth)
-    }
-
-    fn words(&self) -> impl Iterator<Item = Word> + Clone {
-        self.slots.iter().filter_map(|&slot| Word::taken(slot))
-    }
-
-    /// Puts a word in its place; `false` when the slots run over at the end.
-    fn insert(&mut self, word: Word) -> bool {
-        let mut at = self.home(word.tag());
-        while Word::taken(self.slots[at]).is_some_and(|w| w.tag() <= word.tag()) {
-            at += 1;
-        }
-        let mut free = at;
-        while self.slots[free] != 0 {
-            free += 1;
-        }
-        if free + 1 == self.slots.len() {
-            return false;
-        }
-        self.slots.copy_within(at..free, at + 1);
-        self.slots[at] = word.0;
-        self.len += 1;
-        true
-    }
-
-    fn remove(&mut self, at: usize) {
-        let mut end = at + 1;
-        while let Some(word) = Word::taken(self.slots[end])
-            && self.home(word.tag()) < end
-        {
-            end += 1;
-        }
-        self.slots.copy_within(at + 1..end, at);
-        self.slots[end - 1] = 0;
-        self.len -= 1;
-    }
-
-    /// Whether each slot is its tag's home or reached from it over taken ones, in order.
-    fn is_sound(&self) -> bool {
-        let mut free_from = 0;
-        self.slots.last() == Some(&0)
-            && self.words().count() == self.len as usize
-            && self.words().map(Word::tag).is_sorted()
-            && self.slots.iter().enumerate().all(|(at, &slot)| match Word::taken(slot) {
-                Some(word) => (free_from..=at).contains(&self.home(word.tag())),
-                None => {
-                    free_from = at + 1;
-                    true
-                }
-            })
-    }
-
-    fn rebuilt(&self, slots: usize) -> Self {
-        Self::filled(self.words(), slots, self.depth)
-    }
-
-    fn fitted(&self) -> Self {
-        self.rebuilt(Self::size_for(self.len as usize))
-    }
-
-    fn halves(&self) -> (Self, Self) {
-        let depth = self.depth + 1;
-        let is_high = |word: &Word| word.tag().0 >> (TAG_BITS - depth) & 1 == 1;
-        let high = self.words().filter(is_high).count();
-        let low = self.len as usize - high;
-        (
-            Self::filled(self.words().take(low), Self::size_for(low), depth),
-            Self::filled(self.words().skip(low), Self::size_for(high), depth),
-        )
-    }
-
-    /// A segment of at least `slots` slots with `words`, which come in order.
-    fn filled(words: impl Iterator<Item = Word> + Clone, slots: usize, depth: u32) -> Self {
-        let mut segment = Self::with_slots(slots, depth);
-        let mut free = 0;
-        for word in words.clone() {
-            let at = free.max(segment.home(word.tag()));
-            if at + 1 >= segment.slots.len() {
-                return Self::filled(words, next_size(slots), depth);
-            }
-            segment.slots[at] = word.0;
-            segment.len += 1;
-            free = at + 1;
-        }
-        segment
     }
 }
 
@@ -455,7 +343,7 @@ mod tests {
                     index.insert(Tag(tag), Location(location));
                     model.insert((tag, location), ());
                 } else if let Some((&(t, l), ())) = model.range((tag, 0)..).next() {
-                    let (position, _) = index.find(Tag(t), |found| found.0 == l).unwrap();
+                    let (position, _) = index.find(Tag(t), |_, found| found.0 == l).unwrap();
                     index.remove(position);
                     model.remove(&(t, l));
                 }

@@ -22,6 +22,7 @@ pub mod frozen;
 pub mod hash;
 pub mod index;
 pub mod partition;
+mod prefetch;
 pub mod slice;
 pub mod table;
 

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use super::arena::PageNumber;
 use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
-use super::index::{Location, Tag};
+use super::index::{Hint, Tag};
 use super::slice::{Found, Place, Reclaimed, Slice};
 use super::table::{Table, TableId};
 use crate::command::parse::too_long;
@@ -155,35 +155,39 @@ impl Partition {
                 Some(None) => Reply::Word("never"),
                 None => Reply::Nil,
             },
-            _ => self.mutate(table, key, op).unwrap_or_else(Reply::Fault),
+            _ => self.mutate(table, key, op),
         }
     }
 
-    fn mutate(
-        &mut self,
-        table: &Table,
-        key: HashedKey<'_>,
-        op: &KeyOp<'_>,
-    ) -> Result<Reply<'static>, Fault> {
-        permitted(table, op)?;
-        if self.is_superseded(table) {
-            return Ok(Reply::MissingTable);
+    /// The reply is made where the caller wants it: copying one would wait for
+    /// everything that was written before.
+    fn mutate(&mut self, table: &Table, key: HashedKey<'_>, op: &KeyOp<'_>) -> Reply<'static> {
+        if let Err(fault) = permitted(table, op) {
+            return Reply::Fault(fault);
         }
-        let found = self.slice(table).and_then(|slice| slice.find(key));
+        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
+        // A later table in its slot: the table was dropped, and whoever still
+        // names it comes too late.
+        if slice.is_some_and(|slice| slice.table() > table.id) {
+            return Reply::MissingTable;
+        }
+        let slice = slice.filter(|slice| slice.table() == table.id);
+        let found = slice.and_then(|slice| slice.find(key));
         let old = found.map(|found| found.place());
         let live = found.filter(|found| !is_expired(&found.entry, self.clock));
         let stands = live.map(|found| self.first_version + found.entry.version);
-        Ok(match (*op, stands) {
+        let mut store = |write, reply: fn(Version) -> Reply<'static>| {
+            self.store(table, key, write, old).map_or_else(Reply::Fault, reply)
+        };
+        let ok = |version| Reply::WordVersion("ok", version);
+        match (*op, stands) {
             (KeyOp::PutNew(_), Some(_)) => Reply::Word("ok"),
-            (KeyOp::PutNew(write), None) => {
-                self.store(table, key, write, old)?;
-                Reply::Word("ok")
-            }
+            (KeyOp::PutNew(write), None) => store(write, |_| Reply::Word("ok")),
             (KeyOp::Add(_), Some(version)) => Reply::WordVersion("exists", version),
             (KeyOp::Add(write), None) => {
-                Reply::WordVersion("added", self.store(table, key, write, old)?)
+                store(write, |version| Reply::WordVersion("added", version))
             }
-            (KeyOp::Put(write), _) => Reply::WordVersion("ok", self.store(table, key, write, old)?),
+            (KeyOp::Put(write), _) => store(write, ok),
             (KeyOp::Delete(None), None) => Reply::Word("ok"),
             (KeyOp::Cas(..) | KeyOp::Delete(_) | KeyOp::Touch(..), None) => Reply::Nil,
             (
@@ -192,19 +196,16 @@ impl Partition {
                 | KeyOp::Touch(_, Some(expected)),
                 Some(version),
             ) if expected != version => Reply::WordVersion("conflict", version),
-            (KeyOp::Cas(_, write), Some(_)) => {
-                Reply::WordVersion("ok", self.store(table, key, write, old)?)
-            }
+            (KeyOp::Cas(_, write), Some(_)) => store(write, ok),
             (KeyOp::Delete(_), Some(_)) => {
                 self.remove(table, old.expect("it stands"));
                 Reply::Word("ok")
             }
             (KeyOp::Touch(ttl, _), Some(_)) => {
-                self.touch(table, key, ttl)?;
-                Reply::Word("ok")
+                self.touch(table, key, ttl).map_or_else(Reply::Fault, |()| Reply::Word("ok"))
             }
             (KeyOp::Get | KeyOp::Gets | KeyOp::Ttl, _) => unreachable!("reads do not come here"),
-        })
+        }
     }
 
     /// How many entries of `table` have not expired at `at`.
@@ -276,35 +277,30 @@ impl Partition {
     /// Reads into the cache the slot of a key with `hash`. Done for many keys
     /// before their entries are read, so that cache misses overlap.
     #[inline]
-    #[must_use]
-    pub fn touch_slot(&self, table: &Table, hash: u64) -> u64 {
-        self.slice(table).map_or(0, |slice| slice.touch_slot(hash))
+    pub fn touch_slot(&self, table: &Table, hash: u64) {
+        if let Some(slice) = self.slice(table) {
+            slice.touch_slot(hash);
+        }
     }
 
-    /// Reads into the cache the front of a key's entry, after its slot.
+    /// Reads into the cache the front of a key's entry, after its slot: a hint for
+    /// the look-up to come.
     #[inline]
     #[must_use]
-    pub fn touch_entry(&self, table: &Table, hash: u64) -> Option<(Location, u8)> {
-        self.slice(table)?.touch_entry(hash)
-    }
-
-    /// Reads into the cache the rest of an entry that [`Partition::touch_entry`] found.
-    #[inline]
-    #[must_use]
-    pub fn touch_rest(&self, table: &Table, location: Location) -> u8 {
-        self.slice(table).map_or(0, |slice| slice.touch_rest(location))
+    pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {
+        let slice = self.slice(table)?;
+        if let KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) | KeyOp::Cas(_, write) =
+            op
+        {
+            let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
+            slice.touch_end(deadline, self.clock);
+        }
+        slice.touch_entry(hash)
     }
 
     #[inline]
     fn slice(&self, table: &Table) -> Option<&Slice> {
         self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
-    }
-
-    /// Whether a later table has entries in `table`'s slot: then `table` was
-    /// dropped, and whoever still names it comes too late.
-    fn is_superseded(&self, table: &Table) -> bool {
-        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
-        slice.is_some_and(|slice| slice.table() > table.id)
     }
 
     #[inline]

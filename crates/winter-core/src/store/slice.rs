@@ -6,7 +6,7 @@ use super::arena::{Arena, PageNumber};
 use super::entry::Entry;
 use super::frozen::FrozenSlice;
 use super::hash::{HashedKey, Seed};
-use super::index::{Index, Location, Position, Tag};
+use super::index::{Hint, Index, Location, Position, Tag};
 use super::table::{Table, TableId, Usage};
 use crate::time::{Deadline, Timestamp};
 
@@ -157,40 +157,49 @@ impl Slice {
     #[inline]
     #[must_use]
     pub fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        let mut entry = None;
-        let (position, location) = self.index.find(Tag::of(key.hash), |location| {
-            let candidate = self.arena.whole(location);
-            let is_it = candidate.0.key == key.key;
-            if is_it {
-                entry = Some(candidate);
-            }
-            is_it
+        let hinted = key.hint.and_then(|hint| {
+            let (position, location) = self.index.recall(Tag::of(key.hash), hint)?;
+            self.found_at(position, location, key.key)
+        });
+        hinted.or_else(|| self.search(key))
+    }
+
+    fn search(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
+        let mut found = None;
+        self.index.find(Tag::of(key.hash), |position, location| {
+            found = self.found_at(position, location, key.key);
+            found.is_some()
         })?;
-        let (entry, length) = entry?;
-        Some(Found { entry, place: Place { position, location, length } })
+        found
+    }
+
+    /// The entry at `location`, if it is `key`'s.
+    #[inline]
+    fn found_at(&self, position: Position, location: Location, key: &[u8]) -> Option<Found<'_>> {
+        let (entry, length) = self.arena.whole(location);
+        (entry.key == key).then_some(Found { entry, place: Place { position, location, length } })
     }
 
     /// Reads the slot of an entry with `hash` into the cache.
     #[inline]
-    #[must_use]
-    pub fn touch_slot(&self, hash: u64) -> u64 {
-        self.index.touch(Tag::of(hash))
+    pub fn touch_slot(&self, hash: u64) {
+        self.index.touch(Tag::of(hash));
     }
 
     /// Where an entry with `hash` may lie, after its slot was touched. Its first
     /// bytes are read into the cache.
     #[inline]
     #[must_use]
-    pub fn touch_entry(&self, hash: u64) -> Option<(Location, u8)> {
-        let (_, location) = self.index.find(Tag::of(hash), |_| true)?;
-        Some((location, self.arena.touch(location)))
+    pub fn touch_entry(&self, hash: u64) -> Option<Hint> {
+        let hint = self.index.hint(Tag::of(hash))?;
+        self.arena.touch(hint.location());
+        Some(hint)
     }
 
-    /// Reads what is left of an entry into the cache.
+    /// Brings the place of an entry to be written into the cache.
     #[inline]
-    #[must_use]
-    pub fn touch_rest(&self, location: Location) -> u8 {
-        self.arena.touch_rest(location)
+    pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
+        self.arena.touch_end(deadline, now);
     }
 
     /// Whether the arena can take another page.
@@ -303,7 +312,7 @@ impl Slice {
 
     /// The slot that leads to `location`, unless the entry there is garbage.
     fn position_of(&self, location: Location, hash: u64) -> Option<Position> {
-        self.index.find(Tag::of(hash), |found| found == location).map(|(position, _)| position)
+        self.index.find(Tag::of(hash), |_, found| found == location).map(|(position, _)| position)
     }
 
     /// Takes every expired entry out, so that what is left has not expired.
@@ -407,7 +416,7 @@ impl Slice {
             match self.arena.read(location) {
                 Some((entry, _)) if Tag::of(seed.hash(entry.key)) == tag => {
                     let hash = seed.hash(entry.key);
-                    let old = fresh.find(HashedKey { key: entry.key, hash });
+                    let old = fresh.find(HashedKey::with_hash(entry.key, hash));
                     let old = old.map(|found| found.place);
                     written_to(fresh.write(hash, &entry, old, now));
                 }

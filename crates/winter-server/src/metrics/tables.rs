@@ -99,7 +99,7 @@ mod tests {
             let name = format!("t{n:04}");
             let core = store::Table::new(TableId(n.into()), n, &name, TableOptions::default());
             let table = Arc::new(Table::new(core, 1));
-            table.count_operation(0);
+            table.count_operations(0, 1);
             (table, Holdings { entries: 1, bytes, allocated_bytes: 2 * bytes })
         };
         let tables = (0..).zip(bytes).map(table).collect();

@@ -13,6 +13,7 @@ mod run_table;
 pub mod shards;
 pub mod survey;
 pub mod table;
+mod table_cache;
 
 use winter_core::store::{Seed, first_version};
 use winter_core::supervise::Intensity;
@@ -27,9 +28,10 @@ use reclaim::Dropped;
 use shards::Shards;
 
 pub(crate) use run_keys::GROUP_MAX;
-pub use run_keys::{GroupEnd, KeyRun, TableCache};
+pub use run_keys::{GroupEnd, KeyRun};
 pub use survey::Survey;
 pub use table::Table;
+pub use table_cache::TableCache;
 
 /// One node's state.
 #[derive(Debug)]

@@ -5,10 +5,8 @@
 //! key, read every index slot, read every entry, then answer. So the cache
 //! misses of a group overlap instead of adding up.
 
-use std::collections::HashMap;
-use std::hint::black_box;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use parking_lot::MutexGuard;
@@ -21,11 +19,12 @@ use winter_core::store::{HashedKey, Partition};
 use winter_core::time::Timestamp;
 
 use super::shards::{Shard, ShardSet, Shards};
+use super::table_cache::TableCache;
 use super::{Node, Table, faults};
 use crate::stats::Outcome;
 
 /// Commands of a group at the most: as many misses as a core can have under way.
-pub(crate) const GROUP_MAX: usize = 16;
+pub(crate) const GROUP_MAX: usize = 32;
 
 /// What became of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,48 +33,6 @@ pub enum GroupEnd {
     Done,
     /// So many commands were answered; the output is full for now.
     OutputFull(usize),
-}
-
-/// One thread's way to tables by name, without the catalog's lock.
-#[derive(Debug, Default)]
-pub struct TableCache {
-    numbers: HashMap<Box<str>, usize>,
-    tables: Vec<Arc<Table>>,
-    last: usize,
-}
-
-impl TableCache {
-    /// The number of the table called `name`; good until the next [`TableCache::trim`].
-    fn number(&mut self, node: &Node, name: &str) -> Option<usize> {
-        if let Some(table) = self.tables.get(self.last)
-            && &*table.core.name == name
-            && !table.is_dropped()
-        {
-            return Some(self.last);
-        }
-        let known = self.numbers.get(name).copied();
-        if let Some(number) = known.filter(|&number| !self.tables[number].is_dropped()) {
-            self.last = number;
-            return Some(number);
-        }
-        let table = node.catalog.find(name)?;
-        let number = known.unwrap_or(self.tables.len());
-        if number == self.tables.len() {
-            self.numbers.insert(name.into(), number);
-            self.tables.push(table);
-        } else {
-            self.tables[number] = table;
-        }
-        self.last = number;
-        Some(number)
-    }
-
-    /// Forgets everything when most of it has been dropped.
-    fn trim(&mut self, node: &Node) {
-        if self.tables.len() > 64 && self.tables.len() > 2 * node.catalog.len() {
-            *self = Self::default();
-        }
-    }
 }
 
 /// How one thread runs commands on keys.
@@ -96,23 +53,40 @@ pub struct KeyRun<'n> {
 /// A command, and where its key belongs.
 struct Work<'a> {
     command: &'a KeyCommand<'a>,
-    table: Option<usize>,
+    key: HashedKey<'a>,
+    table: Option<&'a Table>,
     partition: u16,
     /// Where the partition stands among those that the group holds.
     held: u8,
-    hash: u64,
 }
 
-impl<'a> Work<'a> {
-    const fn key(&self) -> HashedKey<'a> {
-        HashedKey { key: self.command.key, hash: self.hash }
-    }
-}
+type Group<'a> = ArrayVec<Work<'a>, GROUP_MAX>;
 
-/// A partition that this group holds.
+/// A partition that a group holds.
 struct Held<'n> {
     shard: &'n Shard,
     partition: MutexGuard<'n, Partition>,
+}
+
+type AllHeld<'n> = ArrayVec<Held<'n>, GROUP_MAX>;
+
+/// How far a group has come.
+struct Progress<'o> {
+    /// Commands that were answered.
+    done: usize,
+    /// Where the next reply begins in the output.
+    reply_at: usize,
+    output: &'o mut Vec<u8>,
+    /// Whether expired entries were reclaimed for the next command's sake.
+    reclaimed: bool,
+}
+
+/// Why a group was left before its end.
+enum Stop<'a> {
+    /// The output is full for now.
+    OutputFull,
+    /// The table's quota may have room once expired entries are reclaimed.
+    NeedsRoom(&'a Table),
 }
 
 /// Why a command was not applied.
@@ -132,19 +106,22 @@ impl KeyRun<'_> {
         output: &mut Vec<u8>,
         mut answered: impl FnMut(Outcome),
     ) -> GroupEnd {
-        tables.trim(self.node);
-        let mut done = 0;
+        let tables = tables.tables_of(self.node, commands);
+        let mut group = self.prepare(commands, &tables);
+        let mut left = &mut group[..];
         let mut reclaimed = false;
-        while done < commands.len() {
-            let mut group = self.prepare(tables, &commands[done..]);
-            let (count, needs_room) =
-                self.run_locked(tables, &mut group, reclaimed, output, &mut answered);
-            done += count;
-            if let Some(table) = needs_room {
-                self.node.make_room(&tables.tables[table], self.now);
-                reclaimed = true;
-            } else if done < commands.len() {
-                return GroupEnd::OutputFull(done);
+        while !left.is_empty() {
+            let reply_at = output.len();
+            let mut progress = Progress { done: 0, reply_at, output, reclaimed };
+            let stop = self.run_locked(left, &mut progress, &mut answered);
+            left = &mut left[progress.done..];
+            match stop {
+                None => break,
+                Some(Stop::OutputFull) => return GroupEnd::OutputFull(commands.len() - left.len()),
+                Some(Stop::NeedsRoom(table)) => {
+                    self.node.make_room(table, self.now);
+                    reclaimed = true;
+                }
             }
         }
         GroupEnd::Done
@@ -152,26 +129,24 @@ impl KeyRun<'_> {
 
     fn prepare<'a>(
         &self,
-        tables: &mut TableCache,
         commands: &'a [KeyCommand<'a>],
-    ) -> ArrayVec<Work<'a>, GROUP_MAX> {
-        let mut group = ArrayVec::new();
-        for command in commands {
-            let table = tables.number(self.node, command.table);
-            let (partition, hash) = match table {
-                Some(number) => (
-                    Shards::number_of(tables.tables[number].core.hash, command.key),
-                    self.node.seed.hash(command.key),
-                ),
-                None => (0, 0),
-            };
-            group.push(Work { command, table, partition, held: 0, hash });
-        }
-        group
+        tables: &[Option<&'a Table>],
+    ) -> Group<'a> {
+        let works = commands.iter().zip(tables).map(|(command, &table)| {
+            let of_table = |table: &Table| Shards::number_of(table.core.hash, command.key);
+            Work {
+                command,
+                key: HashedKey::new(self.node.seed, command.key),
+                table,
+                partition: table.map_or(0, of_table),
+                held: 0,
+            }
+        });
+        works.collect()
     }
 
     /// Locks the group's partitions, and notes for each command which of them is its.
-    fn lock(&self, group: &mut [Work<'_>]) -> ArrayVec<Held<'_>, GROUP_MAX> {
+    fn lock(&self, group: &mut [Work<'_>]) -> AllHeld<'_> {
         let mut numbers = ShardSet::default();
         group.iter().filter(|w| w.table.is_some()).for_each(|w| numbers.insert(w.partition));
         if group.len() > 1 {
@@ -188,104 +163,108 @@ impl KeyRun<'_> {
         held
     }
 
-    /// How many commands were answered, and the table that needs room, if that
-    /// is why it stopped.
-    fn run_locked(
+    /// Runs commands with their partitions locked, and says why if not all.
+    fn run_locked<'a>(
         &self,
-        tables: &TableCache,
-        group: &mut [Work<'_>],
-        mut reclaimed: bool,
-        output: &mut Vec<u8>,
+        group: &mut [Work<'a>],
+        progress: &mut Progress<'_>,
         answered: &mut impl FnMut(Outcome),
-    ) -> (usize, Option<usize>) {
+    ) -> Option<Stop<'a>> {
         let mut held = self.lock(group);
         if group.len() > 1 {
-            touch(tables, group, &held);
+            touch(group, &held);
         }
-        let mut end = (group.len(), None);
-        for (n, work) in group.iter().enumerate() {
-            if output.len() > self.output_soft_max {
-                end = (n, None);
-                break;
-            }
-            let Some(number) = work.table else {
-                answered(self.answer(&Reply::MissingTable, output));
-                continue;
-            };
-            let held = &mut held[usize::from(work.held)];
-            match self.run_one(&tables.tables[number], work, held, reclaimed, output) {
-                Ok(outcome) => answered(outcome),
-                Err(Refusal::Fault(fault)) => answered(self.answer(&Reply::Fault(fault), output)),
-                Err(Refusal::NeedsRoom) => {
-                    end = (n, Some(number));
-                    break;
+        let stop = loop {
+            let run = AssertUnwindSafe(|| self.run_each(group, &mut held, progress, answered));
+            match catch_unwind(run) {
+                Ok(stop) => break stop,
+                Err(panic) => {
+                    let work = &group[progress.done];
+                    let fault = self.answer_for(work, &mut held, &*panic);
+                    progress.output.truncate(progress.reply_at);
+                    self.answer(&fault.into(), progress, answered);
                 }
             }
-            reclaimed = false;
+        };
+        let done = &group[..progress.done];
+        for works in done.chunk_by(|a, b| same(a.table, b.table)) {
+            if let Some(table) = works[0].table {
+                table.count_operations(self.worker, works.len() as u64);
+            }
         }
         // Reads change nothing that is counted.
-        let wrote = group.iter().any(|work| work.command.op.is_write());
-        for held in held.iter().filter(|_| wrote) {
-            held.shard.settle(&held.partition, &self.node.memory);
+        if group.iter().any(|work| work.command.op.is_write()) {
+            held.iter().for_each(|held| held.shard.settle(&held.partition, &self.node.memory));
         }
-        end
+        stop
     }
 
-    fn answer(&self, reply: &Reply<'_>, output: &mut Vec<u8>) -> Outcome {
-        self.dialect.write(reply, output);
-        Outcome::of(reply)
-    }
-
-    fn run_one(
+    /// Does what is to be done after a panic in `work`, and says what to answer.
+    fn answer_for(
         &self,
-        table: &Table,
         work: &Work<'_>,
-        held: &mut Held<'_>,
-        reclaimed: bool,
-        output: &mut Vec<u8>,
-    ) -> Result<Outcome, Refusal> {
-        if !reclaimed {
-            table.count_operation(self.worker);
-        }
-        if table.is_dropped() {
-            return Ok(self.answer(&Reply::MissingTable, output));
-        }
-        if table.is_fenced() {
-            return Err(Refusal::Fault(faults::fenced()));
-        }
-        let length_before = output.len();
-        let partition = &mut *held.partition;
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            faults::point_of("apply", &table.core, || faults::spoil(partition, &table.core));
-            self.apply(table, work, partition, reclaimed, output)
-        }));
-        applied.unwrap_or_else(|panic| {
-            output.truncate(length_before);
-            self.node.mend(table, partition);
-            held.shard.settle(partition, &self.node.memory);
-            Err(Refusal::Fault(self.node.record_panic(table, self.now, &*panic)))
-        })
+        held: &mut AllHeld<'_>,
+        panic: &(dyn Any + Send),
+    ) -> Fault {
+        let Some(table) = work.table else { unreachable!("only tables' code panics") };
+        let Held { shard, partition } = &mut held[usize::from(work.held)];
+        self.node.mend(table, partition);
+        shard.settle(partition, &self.node.memory);
+        self.node.record_panic(table, self.now, panic)
     }
 
-    fn apply(
+    fn run_each<'a>(
         &self,
-        table: &Table,
-        work: &Work<'_>,
-        partition: &mut Partition,
-        reclaimed: bool,
-        output: &mut Vec<u8>,
-    ) -> Result<Outcome, Refusal> {
-        let op = &work.command.op;
-        let _quota = if op.is_write() {
-            let quota = table.lock_quota();
-            if quota.is_some() || self.node.memory.is_full() {
-                self.admit(table, work, partition, reclaimed)?;
+        group: &[Work<'a>],
+        held: &mut AllHeld<'_>,
+        progress: &mut Progress<'_>,
+        answered: &mut impl FnMut(Outcome),
+    ) -> Option<Stop<'a>> {
+        while let Some(work) = group.get(progress.done) {
+            if progress.output.len() > self.output_soft_max {
+                return Some(Stop::OutputFull);
             }
-            quota
-        } else {
-            None
-        };
-        Ok(self.answer(&partition.apply(self.now, &table.core, work.key(), op), output))
+            let Some(table) = work.table.filter(|table| !table.is_dropped()) else {
+                self.answer(&Reply::MissingTable, progress, answered);
+                continue;
+            };
+            if table.is_fenced() {
+                self.answer(&faults::fenced().into(), progress, answered);
+                continue;
+            }
+            let partition = &mut *held[usize::from(work.held)].partition;
+            faults::point_of("apply", &table.core, || faults::spoil(partition, &table.core));
+            let op = &work.command.op;
+            let quota = op.is_write().then(|| table.lock_quota()).flatten();
+            if op.is_write() && (quota.is_some() || self.node.memory.is_full()) {
+                match self.admit(table, work, partition, progress.reclaimed) {
+                    Ok(()) => {}
+                    Err(Refusal::NeedsRoom) => return Some(Stop::NeedsRoom(table)),
+                    Err(Refusal::Fault(fault)) => {
+                        self.answer(&fault.into(), progress, answered);
+                        continue;
+                    }
+                }
+            }
+            let reply = partition.apply(self.now, &table.core, work.key, op);
+            self.answer(&reply, progress, answered);
+        }
+        None
+    }
+
+    /// Writes the next command's reply.
+    #[inline]
+    fn answer(
+        &self,
+        reply: &Reply<'_>,
+        progress: &mut Progress<'_>,
+        answered: &mut impl FnMut(Outcome),
+    ) {
+        self.dialect.write(reply, progress.output);
+        answered(Outcome::of(reply));
+        progress.done += 1;
+        progress.reply_at = progress.output.len();
+        progress.reclaimed = false;
     }
 
     /// Measures a write against the node's limit and the table's.
@@ -296,7 +275,7 @@ impl KeyRun<'_> {
         partition: &Partition,
         reclaimed: bool,
     ) -> Result<(), Refusal> {
-        let Some(cost) = partition.cost(self.now, &table.core, work.key(), &work.command.op) else {
+        let Some(cost) = partition.cost(self.now, &table.core, work.key, &work.command.op) else {
             return Ok(());
         };
         let node = self.node;
@@ -340,28 +319,24 @@ fn memory_fault(node: &Node) -> Fault {
     )
 }
 
+/// Whether both are the same table, or neither was created.
+fn same(a: Option<&Table>, b: Option<&Table>) -> bool {
+    a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref)
+}
+
 /// Reads what the group will need, so that the caches hold it: first every slot,
 /// then every entry, for as many reads to be under way as there are commands.
-fn touch(tables: &TableCache, group: &[Work<'_>], held: &[Held<'_>]) {
-    let known = || {
-        group.iter().filter_map(|work| {
-            let table = &tables.tables[work.table?].core;
-            Some((work, table, &held[usize::from(work.held)].partition))
-        })
-    };
-    let slots = known()
-        .fold(0, |sum, (work, table, partition)| sum ^ partition.touch_slot(table, work.hash));
-    black_box(slots);
-    let mut sum = 0;
-    let mut found = ArrayVec::<_, GROUP_MAX>::new();
-    for (work, table, partition) in known() {
-        if let Some((location, byte)) = partition.touch_entry(table, work.hash) {
-            found.push((table, partition, location));
-            sum ^= byte;
+fn touch(group: &mut [Work<'_>], held: &[Held<'_>]) {
+    for work in &*group {
+        if let Some(table) = work.table {
+            held[usize::from(work.held)].partition.touch_slot(&table.core, work.key.hash);
         }
     }
-    for (table, partition, location) in found {
-        sum ^= partition.touch_rest(table, location);
+    for work in group {
+        if let Some(table) = work.table {
+            let partition = &held[usize::from(work.held)].partition;
+            let op = &work.command.op;
+            work.key.hint = partition.touch_entry(&table.core, work.key.hash, op);
+        }
     }
-    black_box(sum);
 }

@@ -121,7 +121,7 @@ mod tests {
         // Late writes of the dropped table, as of a thread that is behind.
         let kept = Shards::number_of(new.core.hash, b"k");
         for number in (0..100).filter(|&number| number != kept) {
-            let key = HashedKey { key: b"late", hash: node.seed.hash(b"late") };
+            let key = HashedKey::new(node.seed, b"late");
             let op = KeyOp::Put(Write { data: b"data", ttl: None });
             let mut partition = node.shards.shard(number).lock();
             let _ = partition.apply(node.clock.now(), &late.core, key, &op);

@@ -168,9 +168,9 @@ impl Table {
 
     /// Counts operations of the thread `worker`, the only one to write its counter.
     #[inline]
-    pub fn count_operation(&self, worker: usize) {
+    pub fn count_operations(&self, worker: usize, operations: u64) {
         let counter = &self.operations[worker].0;
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed) + operations, Ordering::Relaxed);
     }
 
     /// Operations so far.

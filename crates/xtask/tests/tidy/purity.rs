@@ -148,9 +148,15 @@ fn dependencies_are_read_to_the_next_heading() {
 }
 
 #[test]
-fn unsafe_code_is_forbidden_and_every_crate_takes_the_lints() {
+fn unsafe_code_stands_in_one_file_and_every_crate_takes_the_lints() {
     let root_manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
-    assert!(root_manifest.contains("unsafe_code = \"forbid\""));
+    assert!(root_manifest.contains("unsafe_code = \"deny\""));
+    let relaxed: Vec<String> = below("crates", &["rs"])
+        .into_iter()
+        .filter(|file| file.text.contains("(unsafe_code") && !file.path.contains("/tidy/"))
+        .map(|file| file.path)
+        .collect();
+    assert_eq!(relaxed, ["crates/winter-core/src/store/prefetch.rs"]);
     let manifests = below("crates", &["Cargo.toml"]);
     assert!(manifests.len() > 4, "found only {} crates", manifests.len());
     let broken: Vec<String> = manifests

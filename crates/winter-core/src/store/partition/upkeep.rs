@@ -183,9 +183,16 @@ impl Partition {
     }
 
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
+    #[inline]
     pub(super) fn tidy(&mut self, slot: u32) {
         let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
-        if slice.wants_compaction() {
+        if slice.wants_compaction() || slice.is_empty() {
+            self.tidy_up(slot, slice.wants_compaction());
+        }
+    }
+
+    fn tidy_up(&mut self, slot: u32, wants_compaction: bool) {
+        if wants_compaction {
             self.compact(slot);
         }
         // What was compacted may all have expired.
