@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 pub use skip::Skip;
 
-use crate::command::{Command, Verb};
+use crate::command::{Command, KeyCommand, Verb};
 use crate::fault::Fault;
 use crate::reply::Reply;
 
@@ -68,13 +68,32 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads the next command from the front of `input`.
-    #[inline]
     #[must_use]
     pub fn next(&mut self, dialect: Dialect, input: &'a [u8], limits: Limits) -> Step<'a> {
-        match dialect {
-            Dialect::Line => line::next(input, limits),
-            Dialect::Resp2 | Dialect::Resp3 => resp::next(input, limits, &mut self.opening),
+        if dialect == Dialect::Line {
+            return line::next(input, limits);
         }
+        if let Some((verb, command, length)) = self.next_alike(input, limits) {
+            let command = Ok(Command::Key(command));
+            return Step::Command(Parsed { verb: Some(verb), command, length });
+        }
+        let step = resp::next(input, limits);
+        if let Step::Command(parsed) = &step {
+            self.opening = resp::Opening::of(input, parsed);
+        }
+        step
+    }
+
+    /// Reads the next command if it begins like the last one, stands there whole
+    /// and is well made: the command, and the bytes that it takes.
+    #[inline]
+    #[must_use]
+    pub fn next_alike(
+        &self,
+        input: &'a [u8],
+        limits: Limits,
+    ) -> Option<(Verb, KeyCommand<'a>, usize)> {
+        self.opening.as_ref()?.next(input, limits)
     }
 }
 

@@ -36,21 +36,9 @@ pub(super) enum Header {
     Length { value: usize, bytes: usize },
 }
 
-/// Reads the next command from the front of `input`, and remembers how it began.
-#[inline]
-pub(super) fn next<'a>(
-    input: &'a [u8],
-    limits: Limits,
-    opening: &mut Option<Opening<'a>>,
-) -> Step<'a> {
-    if let Some(parsed) = opening.as_ref().and_then(|opening| opening.next(input, limits)) {
-        return Step::Command(parsed);
-    }
-    let step = read(input, limits).unwrap_or_else(Step::Broken);
-    if let Step::Command(parsed) = &step {
-        *opening = Opening::of(input, parsed);
-    }
-    step
+/// Reads the next command from the front of `input`.
+pub(super) fn next(input: &[u8], limits: Limits) -> Step<'_> {
+    read(input, limits).unwrap_or_else(Step::Broken)
 }
 
 fn read<'a>(input: &'a [u8], limits: Limits) -> Result<Step<'a>, Fault> {

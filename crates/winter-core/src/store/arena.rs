@@ -4,9 +4,9 @@
 //! overwritten or deleted leaves garbage behind until its page is emptied. There
 //! is one open page for entries without a deadline and one for each class of
 //! times to live, so that what is written together expires together and a page
-//! comes free whole. An open page begins with room for an eighth of what its
-//! slice holds, grows by as much again, and is full at a quarter: so a small slice
-//! has small pages, free room is an eighth of all, and few bytes are copied.
+//! comes free whole. An open page begins with room for a tenth of what its
+//! slice holds, and while that is little it grows by as much again: so a small slice
+//! has small pages, free room is a tenth of all, and few bytes are copied.
 //!
 //! A page that is full, or is being emptied, is *sealed*: its bytes never change
 //! again, and whoever froze the arena keeps them by reference. A page that comes
@@ -25,6 +25,8 @@ use super::index::Location;
 use super::prefetch::{prefetch, prefetch_after};
 use crate::time::{Deadline, Timestamp};
 
+/// A new page has this part of what its slice holds: so little is free at the most.
+const PAGES_LEAST: usize = 10;
 /// The size of a full-grown page: what one step of reclaiming reads.
 const PAGE_BYTES_MAX: usize = 16 << 10;
 const PAGE_BYTES_MIN: usize = 128;
@@ -342,7 +344,7 @@ impl Arena {
                 return Some(number);
             }
             if taken <= full_size(self.page_bytes) {
-                let more = (self.page_bytes / 8).max(length);
+                let more = (self.page_bytes / PAGES_LEAST).max(length);
                 let grown = page_size_for(bytes.len() + more).min(PAGE_BYTES_MAX);
                 bytes.reserve_exact(grown - bytes.len());
                 let page = &mut self.pages[number.0 as usize];
@@ -352,7 +354,7 @@ impl Arena {
             }
             self.seal(number);
         }
-        let size = (self.page_bytes / 8).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+        let size = (self.page_bytes / PAGES_LEAST).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
         let number = self.new_page(page_size_for(size.max(length)), class)?;
         self.open[class] = Some(number);
         Some(number)

@@ -54,6 +54,7 @@ pub fn table_hash(name: &str) -> u64 {
 }
 
 /// Which of `partitions` a key belongs to.
+#[inline]
 #[must_use]
 pub fn partition_of(table_hash: u64, key: &[u8], partitions: u16) -> u16 {
     let remainder = xxh3_64_with_seed(key, table_hash) % u64::from(partitions);

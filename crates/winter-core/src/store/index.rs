@@ -7,7 +7,7 @@
 //! place, and slots that meet are kept sorted (ordered linear probing, Amble
 //! and Knuth 1974). Hence:
 //!
-//! - a segment grows by a quarter at the most, so the index is never half
+//! - a segment grows by a third at the most, so the index is never half
 //!   empty, and no growth moves more than 2,048 words;
 //! - growth never reads an entry: the tag says where a slot belongs;
 //! - the order of a scan is the order of the hashes, whatever grows meanwhile;
@@ -61,26 +61,18 @@ impl Tag {
 pub struct Location(pub(super) u64);
 
 /// A slot that was found; good until the index changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     segment: usize,
     slot: usize,
 }
 
-/// A slot that was found some time ago, and what stood in it.
+/// Where the slots of a tag begin, or would if there were any: the first slot
+/// from its home on that is free, or holds it or a greater one; and what it held.
 #[derive(Clone, Copy, Debug)]
 pub struct Hint {
     position: Position,
-    word: Word,
-}
-
-impl Hint {
-    /// Where the entry lay.
-    #[inline]
-    #[must_use]
-    pub const fn location(self) -> Location {
-        self.word.location()
-    }
+    word: u64,
 }
 
 /// The index of a slice. While there is one segment it stands here and nothing
@@ -159,61 +151,90 @@ impl Index {
         segment.slots.get(home + RUN_LENGTH).into_iter().for_each(prefetch);
     }
 
-    /// The slot of `tag` whose location `is_it` recognises.
+    /// The slot of `tag` whose location `is_it` recognises; else where one more
+    /// slot of `tag` belongs. A hint spares the walk there, if it is still right.
+    ///
+    /// # Errors
+    /// There is no such slot.
     #[inline]
     pub fn find(
         &self,
         tag: Tag,
+        hint: Option<Hint>,
         mut is_it: impl FnMut(Position, Location) -> bool,
-    ) -> Option<(Position, Location)> {
-        let segment = self.segment_of(tag);
-        let slots = &self.segments[segment];
-        let mut slot = slots.home(tag);
-        while let Some(word) = Word::taken(slots.slots[slot]) {
-            if word.tag() >= tag {
-                if word.tag() > tag {
-                    return None;
-                }
-                let position = Position { segment, slot };
-                if is_it(position, word.location()) {
-                    return Some((position, word.location()));
-                }
+    ) -> Result<(Position, Location), Position> {
+        let hint = hint.filter(|&hint| self.is_right(tag, hint));
+        let Hint { mut position, word } = hint.unwrap_or_else(|| self.seek(tag));
+        let mut slot = word;
+        while let Some(word) = Word::taken(slot).filter(|word| word.tag() == tag) {
+            if is_it(position, word.location()) {
+                return Ok((position, word.location()));
             }
+            position.slot += 1;
+            slot = self.segments[position.segment].slots[position.slot];
+        }
+        Err(position)
+    }
+
+    /// Where the slots of `tag` begin.
+    #[inline]
+    #[must_use]
+    pub fn seek(&self, tag: Tag) -> Hint {
+        let number = self.segment_of(tag);
+        let segment = &self.segments[number];
+        let mut slot = segment.home(tag);
+        while Word::taken(segment.slots[slot]).is_some_and(|word| word.tag() < tag) {
             slot += 1;
         }
-        None
+        Hint { position: Position { segment: number, slot }, word: segment.slots[slot] }
     }
 
-    /// The first slot of `tag`, to be used later by way of [`Index::recall`].
+    /// Where the first entry with `tag` lay, if there was one.
     #[inline]
     #[must_use]
-    pub fn hint(&self, tag: Tag) -> Option<Hint> {
-        let (position, location) = self.find(tag, |_, _| true)?;
-        Some(Hint { position, word: Word::new(tag, location) })
+    pub fn hinted(tag: Tag, hint: Hint) -> Option<Location> {
+        Word::taken(hint.word).filter(|word| word.tag() == tag).map(Word::location)
     }
 
-    /// What [`Index::find`] would find for `tag` first, if it still stands where
-    /// `hint` found it.
+    /// Whether the slots of `tag` begin where `hint` says, whatever has changed
+    /// since. A slot that still leads to the entry is still the first; of one that
+    /// is free, or another tag's, the slot before it tells, for slots stand in order.
     #[inline]
-    #[must_use]
-    pub fn recall(&self, tag: Tag, hint: Hint) -> Option<(Position, Location)> {
-        let Hint { position, word } = hint;
-        let slots = &self.segments.get(position.segment)?.slots;
-        let is_there = word.tag() == tag && slots.get(position.slot) == Some(&word.0);
-        is_there.then(|| (position, word.location()))
+    fn is_right(&self, tag: Tag, hint: Hint) -> bool {
+        let Hint { position: Position { segment, slot }, word } = hint;
+        let Some(slots) = self.segments.get(segment).map(|segment| &segment.slots) else {
+            return false;
+        };
+        slots.get(slot) == Some(&word)
+            && (Self::hinted(tag, hint).is_some() || self.is_vacant(tag, hint.position))
+    }
+
+    /// Whether nothing of `tag` stands before this slot, which is none of its.
+    fn is_vacant(&self, tag: Tag, Position { segment, slot }: Position) -> bool {
+        let home = self.segments[segment].home(tag);
+        let before = || Word::taken(self.segments[segment].slots[slot - 1]);
+        segment == self.segment_of(tag)
+            && (slot == home || slot > home && before().is_some_and(|word| word.tag() < tag))
     }
 
     /// Puts `location` under `tag`, beside whatever else has that tag.
     pub fn insert(&mut self, tag: Tag, location: Location) {
-        let word = Word::new(tag, location);
-        loop {
-            let number = self.segment_of(tag);
-            let segment = &mut self.segments[number];
-            if segment.has_room() && segment.insert(word) {
-                self.len += 1;
-                return;
-            }
-            self.grow(number);
+        if let Err(position) = self.find(tag, None, |_, _| false) {
+            self.insert_at(position, tag, location);
+        }
+    }
+
+    /// Puts `location` under `tag` where [`Index::find`] has just found that it belongs.
+    pub fn insert_at(&mut self, position: Position, tag: Tag, location: Location) {
+        let segment = &mut self.segments[position.segment];
+        if !segment.has_room() {
+            self.grow(position.segment);
+            return self.insert(tag, location);
+        }
+        segment.insert(position.slot, Word::new(tag, location));
+        self.len += 1;
+        if segment.is_overrun() {
+            self.grow(position.segment);
         }
     }
 
@@ -343,7 +364,7 @@ mod tests {
                     index.insert(Tag(tag), Location(location));
                     model.insert((tag, location), ());
                 } else if let Some((&(t, l), ())) = model.range((tag, 0)..).next() {
-                    let (position, _) = index.find(Tag(t), |_, found| found.0 == l).unwrap();
+                    let (position, _) = index.find(Tag(t), None, |_, found| found.0 == l).unwrap();
                     index.remove(position);
                     model.remove(&(t, l));
                 }
@@ -353,6 +374,40 @@ mod tests {
             index.walk(Tag(0), |tag, location| { walked.push((tag.0, location.0)); true });
             walked.sort_unstable();
             prop_assert_eq!(walked, model.keys().copied().collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        /// Hints are taken and used at any time: they change nothing that is found.
+        #[test]
+        fn a_hint_is_right_or_is_not_used(
+            ops in proptest::collection::vec((a_tag(), a_tag(), 0u8..4), 1..1_500)
+        ) {
+            let mut index = Index::default();
+            let mut hints = BTreeMap::new();
+            for (number, (tag, hinted, what)) in ops.into_iter().enumerate() {
+                let (tag, hinted) = (Tag(tag), Tag(hinted));
+                match (what, index.find(tag, None, |_, _| true)) {
+                    (0, Ok((position, _))) => index.remove(position),
+                    (1, Ok((position, _))) => {
+                        index.relocate(position, Location(number as u64 + 1));
+                    }
+                    (_, Err(position)) => index.insert_at(position, tag, Location(number as u64 + 1)),
+                    (_, Ok(_)) => index.insert(tag, Location(number as u64 + 1)),
+                }
+                for (&tag, &hint) in hints.range(hinted..).take(8).chain(hints.range(tag..).take(8)) {
+                    for nth in 0..2 {
+                        let find = |hint| {
+                            let mut left = nth;
+                            index.find(tag, hint, |_, _| std::mem::replace(&mut left, 0) == 0)
+                        };
+                        prop_assert_eq!(find(Some(hint)), find(None));
+                    }
+                }
+                hints.insert(tag, index.seek(tag));
+                hints.insert(hinted, index.seek(hinted));
+            }
+            prop_assert!(index.is_sound());
         }
     }
 

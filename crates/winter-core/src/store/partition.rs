@@ -17,7 +17,7 @@ use super::arena::PageNumber;
 use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
 use super::index::{Hint, Tag};
-use super::slice::{Found, Place, Reclaimed, Slice};
+use super::slice::{Found, Reclaimed, Slice, Spot};
 use super::table::{Table, TableId};
 use crate::command::parse::too_long;
 use crate::command::{KeyOp, Version, Write};
@@ -172,12 +172,13 @@ impl Partition {
             return Reply::MissingTable;
         }
         let slice = slice.filter(|slice| slice.table() == table.id);
-        let found = slice.and_then(|slice| slice.find(key));
-        let old = found.map(|found| found.place());
+        let sought = slice.map(|slice| slice.seek(key));
+        let spot = sought.as_ref().map_or(Spot::First, Spot::of);
+        let found = sought.and_then(Result::ok);
         let live = found.filter(|found| !is_expired(&found.entry, self.clock));
         let stands = live.map(|found| self.first_version + found.entry.version);
         let mut store = |write, reply: fn(Version) -> Reply<'static>| {
-            self.store(table, key, write, old).map_or_else(Reply::Fault, reply)
+            self.store(table, key, write, spot).map_or_else(Reply::Fault, reply)
         };
         let ok = |version| Reply::WordVersion("ok", version);
         match (*op, stands) {
@@ -198,11 +199,11 @@ impl Partition {
             ) if expected != version => Reply::WordVersion("conflict", version),
             (KeyOp::Cas(_, write), Some(_)) => store(write, ok),
             (KeyOp::Delete(_), Some(_)) => {
-                self.remove(table, old.expect("it stands"));
+                self.remove(table, spot);
                 Reply::Word("ok")
             }
             (KeyOp::Touch(ttl, _), Some(_)) => {
-                self.touch(table, key, ttl).map_or_else(Reply::Fault, |()| Reply::Word("ok"))
+                self.touch(table, key, ttl, spot).map_or_else(Reply::Fault, |()| Reply::Word("ok"))
             }
             (KeyOp::Get | KeyOp::Gets | KeyOp::Ttl, _) => unreachable!("reads do not come here"),
         }
@@ -295,7 +296,7 @@ impl Partition {
             let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
             slice.touch_end(deadline, self.clock);
         }
-        slice.touch_entry(hash)
+        Some(slice.touch_entry(hash))
     }
 
     #[inline]
@@ -325,44 +326,45 @@ impl Partition {
         table: &Table,
         key: HashedKey<'_>,
         write: Write<'_>,
-        old: Option<Place>,
+        spot: Spot,
     ) -> Result<Version, Fault> {
         let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
         let version = self.version + 1;
         let entry = Entry { version, deadline, key: key.key, data: write.data };
-        self.put(table, key.hash, &entry, old)?;
+        self.put(table, key.hash, &entry, spot)?;
         self.version = version;
         Ok(self.first_version + version)
     }
 
     /// A new deadline is a new entry; its version stays, so that a lease can be renewed again.
-    fn touch(&mut self, table: &Table, key: HashedKey<'_>, ttl: Option<Ttl>) -> Result<(), Fault> {
+    fn touch(
+        &mut self,
+        table: &Table,
+        key: HashedKey<'_>,
+        ttl: Option<Ttl>,
+        spot: Spot,
+    ) -> Result<(), Fault> {
         let deadline = ttl.map(|ttl| self.clock.after(ttl));
         let found = self.live(table, key).expect("it stands");
         if found.entry.deadline == deadline {
             return Ok(());
         }
-        let (version, data, old) = (found.entry.version, found.entry.data.to_vec(), found.place());
-        self.put(
-            table,
-            key.hash,
-            &Entry { version, deadline, key: key.key, data: &data },
-            Some(old),
-        )
+        let (version, data) = (found.entry.version, found.entry.data.to_vec());
+        self.put(table, key.hash, &Entry { version, deadline, key: key.key, data: &data }, spot)
     }
 
-    /// Writes `entry` in the place of what was found under its key.
+    /// Writes `entry` where its key was found to stand or belong.
     fn put(
         &mut self,
         table: &Table,
         hash: u64,
         entry: &Entry<'_>,
-        old: Option<Place>,
+        spot: Spot,
     ) -> Result<(), Fault> {
         self.open_slice(table)?;
         let now = self.clock;
         let page = self
-            .with_slice(table.slot, |slice| slice.write(hash, entry, old, now))
+            .with_slice(table.slot, |slice| slice.write(hash, entry, spot, now))
             .expect("the slice was opened");
         if entry.deadline.is_some() {
             self.schedule(table.slot, page);
@@ -371,7 +373,8 @@ impl Partition {
         Ok(())
     }
 
-    fn remove(&mut self, table: &Table, place: Place) {
+    fn remove(&mut self, table: &Table, spot: Spot) {
+        let Spot::Taken(place) = spot else { unreachable!("it stands") };
         self.with_slice(table.slot, |slice| slice.remove(place));
         self.tidy(table.slot);
     }

@@ -1,7 +1,10 @@
 //! A table's share of a partition.
 
+mod share;
+
 use std::sync::Arc;
 
+use self::share::Share;
 use super::arena::{Arena, PageNumber};
 use super::entry::Entry;
 use super::frozen::FrozenSlice;
@@ -25,36 +28,6 @@ pub struct Slice {
     usage: Option<Share>,
 }
 
-/// What a slice has added to its table's usage, kept beside it so that exactly
-/// this can be taken away again, whatever a fault did to the slice.
-#[derive(Debug)]
-struct Share {
-    usage: Arc<Usage>,
-    entries: u64,
-    bytes: u64,
-}
-
-impl Share {
-    fn grow(&mut self, entries: u64, bytes: u64) {
-        self.usage.grow(entries, bytes);
-        self.entries += entries;
-        self.bytes += bytes;
-    }
-
-    fn shrink(&mut self, entries: u64, bytes: u64) {
-        self.usage.shrink(entries, bytes);
-        self.entries = self.entries.saturating_sub(entries);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-}
-
-impl Drop for Share {
-    /// A slice that goes, for whatever reason, no longer counts against the quota.
-    fn drop(&mut self) {
-        self.usage.shrink(self.entries, self.bytes);
-    }
-}
-
 /// An entry that was found, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'s> {
@@ -63,20 +36,35 @@ pub struct Found<'s> {
     place: Place,
 }
 
-impl Found<'_> {
-    /// Where the entry stands.
-    #[must_use]
-    pub const fn place(&self) -> Place {
-        self.place
-    }
-}
-
 /// Where an entry stands in its slice; good until the slice changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     position: Position,
     location: Location,
     length: usize,
+}
+
+/// Where an entry is to be written; good until the slice changes.
+#[derive(Clone, Copy, Debug)]
+pub enum Spot {
+    /// In the place of this one.
+    Taken(Place),
+    /// There is none of its key, and its slot belongs here.
+    Vacant(Position),
+    /// The slice holds nothing yet.
+    First,
+}
+
+impl Spot {
+    /// Where the key that was looked for stands or belongs.
+    #[inline]
+    #[must_use]
+    pub const fn of(sought: &Result<Found<'_>, Position>) -> Self {
+        match sought {
+            Ok(found) => Self::Taken(found.place),
+            Err(position) => Self::Vacant(*position),
+        }
+    }
 }
 
 /// What reclaiming has done.
@@ -103,7 +91,7 @@ impl Slice {
             table: table.id,
             index: Index::default(),
             arena: Arena::default(),
-            usage: table.usage.clone().map(|usage| Share { usage, entries: 0, bytes: 0 }),
+            usage: table.usage.clone().map(Share::new),
         }
     }
 
@@ -117,7 +105,7 @@ impl Slice {
     /// was filled apart from it.
     pub fn count_against(&mut self, usage: Option<Arc<Usage>>) {
         self.usage = usage.map(|usage| {
-            let mut share = Share { usage, entries: 0, bytes: 0 };
+            let mut share = Share::new(usage);
             share.grow(self.entries() as u64, self.entry_bytes() as u64);
             share
         });
@@ -157,27 +145,28 @@ impl Slice {
     #[inline]
     #[must_use]
     pub fn find(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        let hinted = key.hint.and_then(|hint| {
-            let (position, location) = self.index.recall(Tag::of(key.hash), hint)?;
-            self.found_at(position, location, key.key)
-        });
-        hinted.or_else(|| self.search(key))
+        self.seek(key).ok()
     }
 
-    fn search(&self, key: HashedKey<'_>) -> Option<Found<'_>> {
-        let mut found = None;
-        self.index.find(Tag::of(key.hash), |position, location| {
-            found = self.found_at(position, location, key.key);
-            found.is_some()
-        })?;
-        found
-    }
-
-    /// The entry at `location`, if it is `key`'s.
+    /// The entry of `key`, expired or not, or else where one belongs.
+    ///
+    /// # Errors
+    /// There is none.
     #[inline]
-    fn found_at(&self, position: Position, location: Location, key: &[u8]) -> Option<Found<'_>> {
-        let (entry, length) = self.arena.whole(location);
-        (entry.key == key).then_some(Found { entry, place: Place { position, location, length } })
+    pub fn seek(&self, key: HashedKey<'_>) -> Result<Found<'_>, Position> {
+        let mut found = None;
+        let place = self.index.find(Tag::of(key.hash), key.hint, |position, location| {
+            let (entry, length) = self.arena.whole(location);
+            let is_it = entry.key == key.key;
+            if is_it {
+                found = Some(Found { entry, place: Place { position, location, length } });
+            }
+            is_it
+        });
+        match (place, found) {
+            (Err(vacant), _) => Err(vacant),
+            (Ok(_), found) => Ok(found.expect("it was recognised")),
+        }
     }
 
     /// Reads the slot of an entry with `hash` into the cache.
@@ -190,10 +179,13 @@ impl Slice {
     /// bytes are read into the cache.
     #[inline]
     #[must_use]
-    pub fn touch_entry(&self, hash: u64) -> Option<Hint> {
-        let hint = self.index.hint(Tag::of(hash))?;
-        self.arena.touch(hint.location());
-        Some(hint)
+    pub fn touch_entry(&self, hash: u64) -> Hint {
+        let tag = Tag::of(hash);
+        let hint = self.index.seek(tag);
+        if let Some(location) = Index::hinted(tag, hint) {
+            self.arena.touch(location);
+        }
+        hint
     }
 
     /// Brings the place of an entry to be written into the cache.
@@ -208,8 +200,8 @@ impl Slice {
         self.arena.has_page_numbers()
     }
 
-    /// Writes `entry` under its key's hash, in the place of what [`Slice::find`]
-    /// has just found there: the page that it went to.
+    /// Writes `entry` under its key's hash, where [`Slice::seek`] has just found
+    /// that it belongs: the page that it went to.
     ///
     /// # Panics
     /// When the arena has no page numbers left; ask [`Slice::has_page_numbers`] first.
@@ -217,13 +209,13 @@ impl Slice {
         &mut self,
         hash: u64,
         entry: &Entry<'_>,
-        old: Option<Place>,
+        spot: Spot,
         now: Timestamp,
     ) -> PageNumber {
         let length = entry.encoded_len();
         let location = self.arena.append(entry, length, now).expect("there are page numbers");
-        match old {
-            Some(old) => {
+        match spot {
+            Spot::Taken(old) => {
                 self.index.relocate(old.position, location);
                 self.arena.discard(old.location, old.length);
                 self.account(|share| {
@@ -231,8 +223,13 @@ impl Slice {
                     share.shrink(0, old.length as u64);
                 });
             }
-            None => {
-                self.index.insert(Tag::of(hash), location);
+            Spot::Vacant(_) | Spot::First => {
+                match spot {
+                    Spot::Vacant(position) => {
+                        self.index.insert_at(position, Tag::of(hash), location);
+                    }
+                    _ => self.index.insert(Tag::of(hash), location),
+                }
                 self.account(|share| share.grow(1, (length + SLOT_BYTES) as u64));
             }
         }
@@ -312,7 +309,8 @@ impl Slice {
 
     /// The slot that leads to `location`, unless the entry there is garbage.
     fn position_of(&self, location: Location, hash: u64) -> Option<Position> {
-        self.index.find(Tag::of(hash), |_, found| found == location).map(|(position, _)| position)
+        let found = self.index.find(Tag::of(hash), None, |_, found| found == location);
+        found.ok().map(|(position, _)| position)
     }
 
     /// Takes every expired entry out, so that what is left has not expired.
@@ -409,16 +407,15 @@ impl Slice {
         now: Timestamp,
         mut written_to: impl FnMut(PageNumber),
     ) -> (Self, usize) {
-        self.account(|share| share.shrink(share.entries, share.bytes));
+        self.account(Share::clear);
         let mut fresh = Self::new(table);
         let mut lost = 0;
         self.index.walk(Tag::of(0), |tag, location| {
             match self.arena.read(location) {
                 Some((entry, _)) if Tag::of(seed.hash(entry.key)) == tag => {
                     let hash = seed.hash(entry.key);
-                    let old = fresh.find(HashedKey::with_hash(entry.key, hash));
-                    let old = old.map(|found| found.place);
-                    written_to(fresh.write(hash, &entry, old, now));
+                    let spot = Spot::of(&fresh.seek(HashedKey::with_hash(entry.key, hash)));
+                    written_to(fresh.write(hash, &entry, spot, now));
                 }
                 _ => lost += 1,
             }

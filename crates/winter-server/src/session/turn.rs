@@ -125,7 +125,14 @@ struct Group<'a> {
     ends: ArrayVec<usize, GROUP_MAX>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    #[inline]
+    fn push(&mut self, verb: Verb, command: KeyCommand<'a>, end: usize) {
+        self.verbs.push(verb);
+        self.commands.push(command);
+        self.ends.push(end);
+    }
+
     fn clear(&mut self) {
         self.commands.clear();
         self.verbs.clear();
@@ -300,6 +307,11 @@ impl Turn<'_> {
             scanned: std::mem::take(&mut self.state.scanned),
         };
         while group.commands.len() < most {
+            if let Some((verb, command, length)) = reader.next_alike(&input[*at..], limits) {
+                *at += length;
+                group.push(verb, command, *at);
+                continue;
+            }
             let limits = Limits { scanned: std::mem::take(&mut limits.scanned), ..limits };
             match reader.next(dialect, &input[*at..], limits) {
                 Step::Incomplete(bytes) => return Barrier::NeedsInput(bytes),
@@ -314,9 +326,7 @@ impl Turn<'_> {
                     length,
                 }) => {
                     *at += length;
-                    group.commands.push(command);
-                    group.verbs.push(verb);
-                    group.ends.push(*at);
+                    group.push(verb, command, *at);
                 }
                 Step::Command(parsed) => return Barrier::One(parsed),
             }

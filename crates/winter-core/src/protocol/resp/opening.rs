@@ -2,7 +2,7 @@
 
 use super::{Header, WORDS_INLINE, bulk_at, command_bytes_max, header};
 use crate::command::table::Spec;
-use crate::command::{Command, parse};
+use crate::command::{Command, KeyCommand, Verb, parse};
 use crate::protocol::{Limits, Parsed};
 
 /// How a command on a key began: its array header, its name and its table. The
@@ -19,7 +19,7 @@ pub(in crate::protocol) struct Opening<'a> {
 
 impl<'a> Opening<'a> {
     /// The opening of `command`, which stands at the front of `input`.
-    pub(super) fn of(input: &'a [u8], command: &Parsed<'a>) -> Option<Self> {
+    pub(in crate::protocol) fn of(input: &'a [u8], command: &Parsed<'a>) -> Option<Self> {
         let Ok(Command::Key(key)) = &command.command else { return None };
         let Header::Length { value: words, bytes } = header(input, b'*').ok()? else { return None };
         let (_, at) = bulk_at(input, bytes)?;
@@ -31,7 +31,11 @@ impl<'a> Opening<'a> {
     /// Reads the command at the front of `input` if it begins alike, stands there
     /// whole and is well made.
     #[inline]
-    pub(super) fn next(&self, input: &'a [u8], limits: Limits) -> Option<Parsed<'a>> {
+    pub(in crate::protocol) fn next(
+        &self,
+        input: &'a [u8],
+        limits: Limits,
+    ) -> Option<(Verb, KeyCommand<'a>, usize)> {
         if !input.starts_with(self.bytes) {
             return None;
         }
@@ -45,6 +49,6 @@ impl<'a> Opening<'a> {
             return None;
         }
         let command = parse::on_key(self.spec, self.table, words, limits.value_bytes_max).ok()?;
-        Some(Parsed { verb: Some(self.spec.verb), command: Ok(Command::Key(command)), length: at })
+        Some((self.spec.verb, command, at))
     }
 }

@@ -19,11 +19,10 @@ pub(super) const SLOTS_LEAST: usize = 4;
 /// Slots that a look-up seldom walks beyond.
 pub(super) const RUN_LENGTH: usize = 6;
 
-/// The sizes of segments: four steps to a doubling, as allocators have them.
+/// The sizes of segments: three steps to a doubling.
 pub(super) fn next_size(slots: usize) -> usize {
-    let octave = 1 << slots.ilog2();
-    let step = if octave < 8 { octave / 2 } else { octave / 4 };
-    slots + step
+    let octave: usize = 1 << slots.ilog2();
+    (slots + octave.div_ceil(3)).min(2 * octave)
 }
 
 fn homes_of(slots: usize) -> usize {
@@ -83,23 +82,22 @@ impl Segment {
         self.slots.iter().filter_map(|&slot| Word::taken(slot))
     }
 
-    /// Puts a word in its place; `false` when the slots run over at the end.
-    pub(super) fn insert(&mut self, word: Word) -> bool {
-        let mut at = self.home(word.tag());
-        while Word::taken(self.slots[at]).is_some_and(|w| w.tag() <= word.tag()) {
-            at += 1;
+    /// Puts a word in its place, which is `at`, and moves those from there on to
+    /// the next free slot by one.
+    pub(super) fn insert(&mut self, at: usize, word: Word) {
+        let mut moved = word.0;
+        for slot in &mut self.slots[at..] {
+            moved = std::mem::replace(slot, moved);
+            if moved == 0 {
+                break;
+            }
         }
-        let mut free = at;
-        while self.slots[free] != 0 {
-            free += 1;
-        }
-        if free + 1 == self.slots.len() {
-            return false;
-        }
-        self.slots.copy_within(at..free, at + 1);
-        self.slots[at] = word.0;
         self.len += 1;
-        true
+    }
+
+    /// Whether the slots have run over at the end: then the segment has to grow at once.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.slots.last() != Some(&0)
     }
 
     pub(super) fn remove(&mut self, at: usize) {
@@ -130,7 +128,7 @@ impl Segment {
     }
 
     pub(super) fn rebuilt(&self, slots: usize) -> Self {
-        Self::filled(self.words(), slots, self.depth)
+        Self::filled(&self.slots, slots, self.depth)
     }
 
     pub(super) fn fitted(&self) -> Self {
@@ -141,26 +139,35 @@ impl Segment {
         let depth = self.depth + 1;
         let is_high = |word: &Word| word.tag().0 >> (TAG_BITS - depth) & 1 == 1;
         let high = self.words().filter(is_high).count();
+        let first_high = |&slot: &u64| Word::taken(slot).is_some_and(|word| is_high(&word));
+        let middle = self.slots.iter().position(first_high).unwrap_or(self.slots.len());
+        let (low_slots, high_slots) = self.slots.split_at(middle);
         let low = self.len as usize - high;
         (
-            Self::filled(self.words().take(low), Self::size_for(low), depth),
-            Self::filled(self.words().skip(low), Self::size_for(high), depth),
+            Self::filled(low_slots, Self::size_for(low), depth),
+            Self::filled(high_slots, Self::size_for(high), depth),
         )
     }
 
-    /// A segment of at least `slots` slots with `words`, which come in order.
-    fn filled(words: impl Iterator<Item = Word> + Clone, slots: usize, depth: u32) -> Self {
+    /// A segment of at least `slots` slots with the words of `old`, which come in
+    /// order. Nothing hangs on whether a slot is free: no processor could guess it.
+    fn filled(old: &[u64], slots: usize, depth: u32) -> Self {
         let mut segment = Self::with_slots(slots, depth);
         let last = segment.slots.len() - 1;
         let (mut free, mut len) = (0, 0);
-        for word in words.clone() {
-            let at = free.max(segment.home(word.tag()));
+        for &slot in old {
+            let is_taken = slot != 0;
+            let home = if is_taken { segment.home(Word(slot).tag()) } else { 0 };
+            let at = free.max(home);
             if at >= last {
-                return Self::filled(words, next_size(slots), depth);
+                if is_taken {
+                    return Self::filled(old, next_size(slots), depth);
+                }
+                continue;
             }
-            segment.slots[at] = word.0;
-            len += 1;
-            free = at + 1;
+            segment.slots[at] = slot;
+            len += u32::from(is_taken);
+            free = at + usize::from(is_taken);
         }
         segment.len = len;
         segment

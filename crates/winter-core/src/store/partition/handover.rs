@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::store::entry::Entry;
 use crate::store::frozen::FrozenSlice;
 use crate::store::hash::{HashedKey, Seed};
+use crate::store::slice::Spot;
 use crate::store::table::Table;
 use crate::time::Timestamp;
 
@@ -37,10 +38,9 @@ impl Partition {
     /// When the partition has no room for it.
     pub fn restore(&mut self, table: &Table, entry: &Entry<'_>) -> Result<bool, Fault> {
         let key = HashedKey::new(self.seed, entry.key);
-        let found = self.slice(table).and_then(|slice| slice.find(key));
-        let old = found.map(|found| found.place());
-        self.put(table, key.hash, entry, old)?;
-        Ok(old.is_none())
+        let spot = self.slice(table).map_or(Spot::First, |slice| Spot::of(&slice.seek(key)));
+        self.put(table, key.hash, entry, spot)?;
+        Ok(!matches!(spot, Spot::Taken(_)))
     }
 
     /// Takes the place of `other`, which had the same part to play on this node:
