@@ -25,8 +25,8 @@ use super::index::Location;
 use super::prefetch::{prefetch, prefetch_after};
 use crate::time::{Deadline, Timestamp};
 
-/// A new page has this part of what its slice holds: so little is free at the most.
-const PAGES_LEAST: usize = 10;
+/// A new page has a tenth of what its slice holds: no more is free.
+const PAGE_SHARE: usize = 10;
 /// The size of a full-grown page: what one step of reclaiming reads.
 const PAGE_BYTES_MAX: usize = 16 << 10;
 const PAGE_BYTES_MIN: usize = 128;
@@ -167,8 +167,7 @@ impl Arena {
         Entry::decode(page.as_slice(), location.offset())
     }
 
-    /// Reads the first two cache lines at `location` into the cache: a small entry
-    /// whole. Nothing is decided by them, so that nothing waits until they are there.
+    /// Asks for the first cache lines at `location`: of a small entry for all.
     #[inline]
     pub fn touch(&self, location: Location) {
         let Some(page) = self.bytes.get(location.page().0 as usize) else { return };
@@ -178,8 +177,8 @@ impl Arena {
         }
     }
 
-    /// Brings the end of the page that an entry with this deadline would be
-    /// appended to into the cache.
+    /// Asks for the end of the page that an entry with this deadline would be
+    /// appended to.
     #[inline]
     pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
         let Some(number) = self.open[class_of(deadline, now)] else { return };
@@ -344,7 +343,7 @@ impl Arena {
                 return Some(number);
             }
             if taken <= full_size(self.page_bytes) {
-                let more = (self.page_bytes / PAGES_LEAST).max(length);
+                let more = (self.page_bytes / PAGE_SHARE).max(length);
                 let grown = page_size_for(bytes.len() + more).min(PAGE_BYTES_MAX);
                 bytes.reserve_exact(grown - bytes.len());
                 let page = &mut self.pages[number.0 as usize];
@@ -354,7 +353,7 @@ impl Arena {
             }
             self.seal(number);
         }
-        let size = (self.page_bytes / PAGES_LEAST).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+        let size = (self.page_bytes / PAGE_SHARE).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
         let number = self.new_page(page_size_for(size.max(length)), class)?;
         self.open[class] = Some(number);
         Some(number)

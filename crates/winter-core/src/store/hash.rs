@@ -21,7 +21,7 @@ pub struct HashedKey<'a> {
     pub key: &'a [u8],
     /// Its hash.
     pub hash: u64,
-    /// Where a look at the index, some time ago, found an entry that may be its own.
+    /// Where the slots of the hash began, or would have, at an earlier look.
     pub hint: Option<Hint>,
 }
 

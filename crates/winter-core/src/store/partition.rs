@@ -275,7 +275,7 @@ impl Partition {
         })
     }
 
-    /// Reads into the cache the slot of a key with `hash`. Done for many keys
+    /// Asks for the slots of a key with `hash`. Done for many keys
     /// before their entries are read, so that cache misses overlap.
     #[inline]
     pub fn touch_slot(&self, table: &Table, hash: u64) {
@@ -284,8 +284,8 @@ impl Partition {
         }
     }
 
-    /// Reads into the cache the front of a key's entry, after its slot: a hint for
-    /// the look-up to come.
+    /// Asks for the front of a key's entry, after its slot, and for the place that
+    /// `op` would write to: a hint for the look-up to come.
     #[inline]
     #[must_use]
     pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {

@@ -169,14 +169,14 @@ impl Slice {
         }
     }
 
-    /// Reads the slot of an entry with `hash` into the cache.
+    /// Asks for the slots of `hash`.
     #[inline]
     pub fn touch_slot(&self, hash: u64) {
         self.index.touch(Tag::of(hash));
     }
 
-    /// Where an entry with `hash` may lie, after its slot was touched. Its first
-    /// bytes are read into the cache.
+    /// Where the slots of `hash` begin, after they were touched. The entry that they
+    /// lead to, if any, is asked for.
     #[inline]
     #[must_use]
     pub fn touch_entry(&self, hash: u64) -> Hint {
@@ -188,7 +188,7 @@ impl Slice {
         hint
     }
 
-    /// Brings the place of an entry to be written into the cache.
+    /// Asks for the place of an entry to be written.
     #[inline]
     pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
         self.arena.touch_end(deadline, now);
@@ -223,13 +223,12 @@ impl Slice {
                     share.shrink(0, old.length as u64);
                 });
             }
-            Spot::Vacant(_) | Spot::First => {
-                match spot {
-                    Spot::Vacant(position) => {
-                        self.index.insert_at(position, Tag::of(hash), location);
-                    }
-                    _ => self.index.insert(Tag::of(hash), location),
-                }
+            Spot::Vacant(position) => {
+                self.index.insert_at(position, Tag::of(hash), location);
+                self.account(|share| share.grow(1, (length + SLOT_BYTES) as u64));
+            }
+            Spot::First => {
+                self.index.insert(Tag::of(hash), location);
                 self.account(|share| share.grow(1, (length + SLOT_BYTES) as u64));
             }
         }

@@ -142,6 +142,18 @@ proptest! {
     }
 
     #[test]
+    fn long_words_after_the_same_beginning_read_the_same(
+        lengths in proptest::collection::vec((prop_oneof![1usize..300, 65_530usize..65_540], prop_oneof![0usize..300, 990usize..1_010]), 2..4),
+        cuts in proptest::collection::vec(0usize..70_000, 0..6),
+    ) {
+        let words = |(key, data)| {
+            [b"PUT".to_vec(), b"t".to_vec(), vec![b'k'; key], vec![b'd'; data]]
+        };
+        let pipeline: Vec<u8> = lengths.into_iter().flat_map(|l| array_of(&words(l))).collect();
+        check_splits(Dialect::Resp2, &pipeline, 1_000, &cuts);
+    }
+
+    #[test]
     fn debris_reads_the_same_however_it_comes(input in debris(), cuts in cuts()) {
         check_splits(Dialect::Line, &input, VALUE_BYTES_MAX, &cuts);
         check_splits(Dialect::Resp3, &input, VALUE_BYTES_MAX, &cuts);

@@ -2,8 +2,8 @@
 //!
 //! A pipeline's commands are run in groups. A group's partitions are locked
 //! together, in the order of their numbers, and worked in passes: hash every
-//! key, read every index slot, read every entry, then answer. So the cache
-//! misses of a group overlap instead of adding up.
+//! key, ask the processor for every index slot, then for every entry, then
+//! answer. So the cache misses of a group overlap instead of adding up.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,8 @@ use super::table_cache::TableCache;
 use super::{Node, Table, faults};
 use crate::stats::Outcome;
 
-/// Commands of a group at the most: as many misses as a core can have under way.
+/// Commands of a group at the most: enough for the misses of some to pass while
+/// the others are worked on.
 pub(crate) const GROUP_MAX: usize = 32;
 
 /// What became of a group.
@@ -324,8 +325,7 @@ fn same(a: Option<&Table>, b: Option<&Table>) -> bool {
     a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref)
 }
 
-/// Reads what the group will need, so that the caches hold it: first every slot,
-/// then every entry, for as many reads to be under way as there are commands.
+/// Asks for what the group will need: first for every slot, then for every entry.
 fn touch(group: &mut [Work<'_>], held: &[Held<'_>]) {
     for work in &*group {
         if let Some(table) = work.table {

@@ -24,7 +24,7 @@ pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
 /// A turn goes on to the next commands for so long; then other sessions have theirs.
 const TURN_MAX: Duration = Duration::from_millis(1);
 /// Commands that share one look at the clock at the most.
-const PASS_MAX: usize = 32;
+const PASS_MAX: usize = 2 * GROUP_MAX;
 /// Lines of another protocol's bytes that a session may begin with.
 const JUNK_LINES_MAX: u32 = 3;
 
@@ -307,6 +307,7 @@ impl Turn<'_> {
             scanned: std::mem::take(&mut self.state.scanned),
         };
         while group.commands.len() < most {
+            // Where a session has scanned, its next command is on a line, and like no other.
             if let Some((verb, command, length)) = reader.next_alike(&input[*at..], limits) {
                 *at += length;
                 group.push(verb, command, *at);
