@@ -15,6 +15,7 @@ mod neighbours;
 mod races;
 mod readers;
 mod signals;
+mod told;
 mod watch;
 
 use winter_testkit::{Server, ServerBuilder};

@@ -236,6 +236,24 @@ fn without_a_majority_writes_are_unavailable_and_nothing_hangs() {
     assert_eq!(wire.ask("PING"), "pong");
     eventually("it is not ready", || cluster.readiness(2).err());
     assert!(cluster.http(2, "/livez").unwrap().starts_with("HTTP/1.1 200"));
+    says_that_a_majority_is_lost(&cluster, 2);
+}
+
+/// Fails unless a node says in its state, its metrics and its log that partitions
+/// are without a leader.
+fn says_that_a_majority_is_lost(cluster: &TestCluster, number: usize) {
+    let lost = "have no leader: a majority of their replicas is lost or out of reach";
+    let state = cluster.connect(number).ask_lines("CLUSTER");
+    let says = state.iter().find(|line| line.starts_with("state "));
+    assert!(says.is_some_and(|says| says.contains("out of reach")), "{state:?}");
+    let page = cluster.http(number, "/metrics").unwrap();
+    let leaderless = page.lines().find_map(|line| {
+        line.strip_prefix("winter_cluster_partitions_leaderless ")?.parse::<u64>().ok()
+    });
+    assert!(leaderless > Some(0), "{leaderless:?}");
+    eventually("it is logged, once an election has failed", || {
+        cluster.log(number).iter().any(|line| line.contains(lost)).then_some(())
+    });
 }
 
 #[test]

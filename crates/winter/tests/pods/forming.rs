@@ -245,5 +245,11 @@ fn of_two_clusters_with_tables_both_stay_and_say_so() {
     assert_eq!([standing(&pods, 0).cluster, standing(&pods, 2).cluster], ids);
     for number in 0..4 {
         pods.connect(number).exchange("GET t k\n", "v\n");
+        let page = pods.http(number, "/metrics").unwrap();
+        let met = page.lines().find_map(|line| line.strip_prefix("winter_cluster_rivals_total "));
+        assert!(met.is_some_and(|met| met != "0"), "{met:?}");
+        let told = "another cluster of this application was met";
+        let is_error = |line: &&String| line.contains(told) && line.contains("\"level\":\"ERROR\"");
+        assert!(pods.log(number).iter().any(|line| is_error(&line)), "node {number} logs it");
     }
 }
