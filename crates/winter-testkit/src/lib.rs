@@ -58,3 +58,10 @@ pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// The value of the metric `name`, with its labels, on a page of metrics.
+#[must_use]
+pub fn metric(page: &str, name: &str) -> Option<u64> {
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok())
+}

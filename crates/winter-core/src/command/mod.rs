@@ -69,6 +69,20 @@ impl KeyOp<'_> {
     }
 }
 
+impl<'a> KeyOp<'a> {
+    /// What the operation would write, if it brings data.
+    #[inline]
+    #[must_use]
+    pub const fn written(&self) -> Option<Write<'a>> {
+        match *self {
+            Self::PutNew(write) | Self::Add(write) | Self::Put(write) | Self::Cas(_, write) => {
+                Some(write)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Data to be written, and how long it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Write<'a> {

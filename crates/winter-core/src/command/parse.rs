@@ -27,15 +27,7 @@ pub fn command<'a>(
     }
     let cx = Context { spec, words: &words[1..], value_bytes_max };
     match spec.verb {
-        Verb::Get
-        | Verb::Gets
-        | Verb::Ttl
-        | Verb::PutNew
-        | Verb::Add
-        | Verb::Put
-        | Verb::Cas
-        | Verb::Delete
-        | Verb::Touch => {
+        _ if spec.has_key() => {
             let table = table_name(words[1])?;
             on_key(spec, table, &words[2..], value_bytes_max).map(Command::Key)
         }

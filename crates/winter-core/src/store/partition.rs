@@ -23,7 +23,7 @@ use crate::command::parse::too_long;
 use crate::command::{KeyOp, Version, Write};
 use crate::fault::{Fault, Kind};
 use crate::reply::Reply;
-use crate::time::{Timestamp, Ttl};
+use crate::time::{Deadline, Timestamp, Ttl};
 
 pub use cost::Cost;
 
@@ -290,11 +290,8 @@ impl Partition {
     #[must_use]
     pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {
         let slice = self.slice(table)?;
-        if let KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) | KeyOp::Cas(_, write) =
-            op
-        {
-            let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
-            slice.touch_end(deadline, self.clock);
+        if let Some(write) = op.written() {
+            slice.touch_end(self.deadline_of(table, write), self.clock);
         }
         Some(slice.touch_entry(hash))
     }
@@ -321,6 +318,11 @@ impl Partition {
         Some(done)
     }
 
+    #[inline]
+    fn deadline_of(&self, table: &Table, write: Write<'_>) -> Option<Deadline> {
+        write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl))
+    }
+
     fn store(
         &mut self,
         table: &Table,
@@ -328,7 +330,7 @@ impl Partition {
         write: Write<'_>,
         spot: Spot,
     ) -> Result<Version, Fault> {
-        let deadline = write.ttl.or(table.options.ttl).map(|ttl| self.clock.after(ttl));
+        let deadline = self.deadline_of(table, write);
         let version = self.version + 1;
         let entry = Entry { version, deadline, key: key.key, data: write.data };
         self.put(table, key.hash, &entry, spot)?;
@@ -428,10 +430,7 @@ fn permitted(table: &Table, op: &KeyOp<'_>) -> Result<(), Fault> {
             "the table is write-once (ONCE yes): PUT, CAS and TOUCH are refused",
         ));
     }
-    let (KeyOp::PutNew(write) | KeyOp::Add(write) | KeyOp::Put(write) | KeyOp::Cas(_, write)) = op
-    else {
-        return Ok(());
-    };
+    let Some(write) = op.written() else { return Ok(()) };
     match table.options.value_bytes_max {
         Some(most) if write.data.len() as u64 > most => {
             let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -1,16 +1,15 @@
 //! What an operator is told of what clients do, and what not.
 
-use winter_testkit::{Server, eventually};
+use winter_testkit::{Server, eventually, metric};
 
 use crate::watch::{alone, fill, http};
 use crate::winter;
 
 /// The value of a metric, with its labels.
 #[track_caller]
-fn metric(server: &Server, name: &str) -> u64 {
+fn counted(server: &Server, name: &str) -> u64 {
     let (_, page) = http(server, "/metrics");
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+    metric(&page, name).unwrap_or_else(|| panic!("no {name} in {page}"))
 }
 
 /// How many lines of the server's log hold all of `words`.
@@ -28,16 +27,11 @@ fn slow_commands_are_logged_and_counted() {
         wire.exchange("CREATE t\n", "created\n");
         fill(&mut wire, "t", 10_000, "v");
         let told = || lines_with(&server, &slow) > 0;
-        let counted = || metric(&server, "winter_slow_commands_total") > 0;
         // However fast the machine is, one of many takes that long.
-        let mut is_seen = false;
-        for _ in 0..200 {
+        let is_seen = (0..200).any(|_| {
             wire.ask_lines(SCAN);
-            is_seen = counted();
-            if is_seen {
-                break;
-            }
-        }
+            counted(&server, "winter_slow_commands_total") > 0
+        });
         assert_eq!(is_seen, is_told, "{threshold}");
         if is_told {
             eventually("it is logged", || told().then_some(()));
@@ -89,8 +83,8 @@ fn whoever_is_turned_away_is_counted() {
     wire.exchange("CREATE t\n", "created\n");
     wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(12 << 20)), "ok\n");
     let ended =
-        |why: &str| metric(&server, &format!("winter_sessions_ended_total{{reason=\"{why}\"}}"));
-    let counted = |name: &str| metric(&server, name);
+        |why: &str| counted(&server, &format!("winter_sessions_ended_total{{reason=\"{why}\"}}"));
+    let counted = |name: &str| counted(&server, name);
     assert_eq!(counted("winter_connections_refused_total"), 0);
     assert_eq!(counted("winter_protocol_errors_total"), 0);
     {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::workload::Options;
-use winter_testkit::{DEADLINE, TestCluster, Wire, eventually};
+use winter_testkit::{DEADLINE, TestCluster, Wire, eventually, metric};
 
 use crate::load::Load;
 use crate::watch::{KEYS_FOR_ALL, ask_all, create, number_of, standing};
@@ -247,9 +247,7 @@ fn says_that_a_majority_is_lost(cluster: &TestCluster, number: usize) {
     let says = state.iter().find(|line| line.starts_with("state "));
     assert!(says.is_some_and(|says| says.contains("out of reach")), "{state:?}");
     let page = cluster.http(number, "/metrics").unwrap();
-    let leaderless = page.lines().find_map(|line| {
-        line.strip_prefix("winter_cluster_partitions_leaderless ")?.parse::<u64>().ok()
-    });
+    let leaderless = metric(&page, "winter_cluster_partitions_leaderless");
     assert!(leaderless > Some(0), "{leaderless:?}");
     eventually("it is logged, once an election has failed", || {
         cluster.log(number).iter().any(|line| line.contains(lost)).then_some(())

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use winter_testkit::{Answer, Pods, within};
+use winter_testkit::{Answer, Pods, metric, within};
 
 use crate::watch::standing;
 use crate::{REPLACED_MAX, claims, is_kept, keep, one, side_by_side, winter};
@@ -246,8 +246,8 @@ fn of_two_clusters_with_tables_both_stay_and_say_so() {
     for number in 0..4 {
         pods.connect(number).exchange("GET t k\n", "v\n");
         let page = pods.http(number, "/metrics").unwrap();
-        let met = page.lines().find_map(|line| line.strip_prefix("winter_cluster_rivals_total "));
-        assert!(met.is_some_and(|met| met != "0"), "{met:?}");
+        let met = metric(&page, "winter_cluster_rivals_total");
+        assert!(met > Some(0), "{met:?}");
         let told = "another cluster of this application was met";
         let is_error = |line: &&String| line.contains(told) && line.contains("\"level\":\"ERROR\"");
         assert!(pods.log(number).iter().any(|line| is_error(&line)), "node {number} logs it");

@@ -38,6 +38,6 @@ impl Share {
 impl Drop for Share {
     /// A slice that goes, for whatever reason, no longer counts against the quota.
     fn drop(&mut self) {
-        self.usage.shrink(self.entries, self.bytes);
+        self.clear();
     }
 }
