@@ -26,6 +26,11 @@ const TAG_BITS: u32 = 28;
 const LOCATION_BITS: u32 = 36;
 /// Slots of a segment at the most: what one growth moves.
 const SEGMENT_SLOTS_MAX: usize = 2_048;
+/// Slots of a cache line.
+const SLOTS_IN_LINE: usize = 8;
+/// Cache lines after its own that an insertion seldom moves slots beyond: one in
+/// twelve does.
+const LINES_MOVED: usize = 3;
 /// Past this depth tags are too short to tell halves apart: segments grow instead.
 const DEPTH_MAX: u32 = 20;
 
@@ -150,6 +155,14 @@ impl Index {
         segment.slots.get(home + RUN_LENGTH).into_iter().for_each(prefetch);
     }
 
+    /// Asks for the slots that an insertion at `hint` would move.
+    #[inline]
+    pub fn touch_run(&self, hint: Hint) {
+        let Position { segment, slot } = hint.position;
+        let run = self.segments[segment].slots.get(slot..).unwrap_or_default();
+        run.iter().step_by(SLOTS_IN_LINE).skip(1).take(LINES_MOVED).for_each(prefetch);
+    }
+
     /// The slot of `tag` whose location `is_it` recognises; else where one more
     /// slot of `tag` belongs. A hint spares the walk there, if it is still right.
     ///
@@ -229,9 +242,9 @@ impl Index {
             self.grow(position.segment);
             return self.insert(tag, location);
         }
-        segment.insert(position.slot, Word::new(tag, location));
+        let is_overrun = segment.insert(position.slot, Word::new(tag, location));
         self.len += 1;
-        if segment.is_overrun() {
+        if is_overrun {
             self.grow(position.segment);
         }
     }

@@ -290,10 +290,11 @@ impl Partition {
     #[must_use]
     pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {
         let slice = self.slice(table)?;
+        let hint = slice.touch_entry(hash);
         if let Some(write) = op.written() {
-            slice.touch_end(self.deadline_of(table, write), self.clock);
+            slice.touch_to_write(hint, self.deadline_of(table, write), self.clock);
         }
-        Some(slice.touch_entry(hash))
+        Some(hint)
     }
 
     #[inline]

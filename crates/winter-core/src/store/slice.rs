@@ -188,9 +188,11 @@ impl Slice {
         hint
     }
 
-    /// Asks for the place of an entry to be written.
+    /// Asks for what a write would change: the place of the entry to be written, and
+    /// the slots that it would move.
     #[inline]
-    pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
+    pub fn touch_to_write(&self, hint: Hint, deadline: Option<Deadline>, now: Timestamp) {
+        self.index.touch_run(hint);
         self.arena.touch_end(deadline, now);
     }
 

@@ -83,21 +83,19 @@ impl Segment {
     }
 
     /// Puts a word in its place, which is `at`, and moves those from there on to
-    /// the next free slot by one.
-    pub(super) fn insert(&mut self, at: usize, word: Word) {
+    /// the next free slot by one. Whether that was the last slot: then the segment
+    /// has to grow at once.
+    pub(super) fn insert(&mut self, at: usize, word: Word) -> bool {
+        self.len += 1;
         let mut moved = word.0;
-        for slot in &mut self.slots[at..] {
+        let mut slots = self.slots[at..].iter_mut();
+        for slot in &mut slots {
             moved = std::mem::replace(slot, moved);
             if moved == 0 {
                 break;
             }
         }
-        self.len += 1;
-    }
-
-    /// Whether the slots have run over at the end: then the segment has to grow at once.
-    pub(super) fn is_overrun(&self) -> bool {
-        self.slots.last() != Some(&0)
+        slots.len() == 0
     }
 
     pub(super) fn remove(&mut self, at: usize) {
@@ -128,7 +126,7 @@ impl Segment {
     }
 
     pub(super) fn rebuilt(&self, slots: usize) -> Self {
-        Self::filled(&self.slots, slots, self.depth)
+        Self::filled(&self.slots, self.len, slots, self.depth)
     }
 
     pub(super) fn fitted(&self) -> Self {
@@ -137,39 +135,29 @@ impl Segment {
 
     pub(super) fn halves(&self) -> (Self, Self) {
         let depth = self.depth + 1;
-        let is_high = |word: &Word| word.tag().0 >> (TAG_BITS - depth) & 1 == 1;
-        let high = self.words().filter(is_high).count();
-        let first_high = |&slot: &u64| Word::taken(slot).is_some_and(|word| is_high(&word));
-        let middle = self.slots.iter().position(first_high).unwrap_or(self.slots.len());
-        let (low_slots, high_slots) = self.slots.split_at(middle);
-        let low = self.len as usize - high;
-        (
-            Self::filled(low_slots, Self::size_for(low), depth),
-            Self::filled(high_slots, Self::size_for(high), depth),
-        )
+        let is_high = |&slot: &u64| Word(slot).tag().0 >> (TAG_BITS - depth) & 1 == 1;
+        let middle = self.slots.iter().position(is_high).unwrap_or(self.slots.len());
+        let (low, high) = self.slots.split_at(middle);
+        let low_len = low.iter().map(|&slot| u32::from(slot != 0)).sum();
+        let half = |slots, len| Self::filled(slots, len, Self::size_for(len as usize), depth);
+        (half(low, low_len), half(high, self.len - low_len))
     }
 
-    /// A segment of at least `slots` slots with the words of `old`, which come in
-    /// order. Nothing hangs on whether a slot is free: no processor could guess it.
-    fn filled(old: &[u64], slots: usize, depth: u32) -> Self {
-        let mut segment = Self::with_slots(slots, depth);
+    /// A segment of at least `slots` slots with the `len` words of `old`, which come
+    /// in order. Nothing hangs on whether a slot is free, for no processor could
+    /// guess it: a free one is 0, whose home is the first, and is written over.
+    fn filled(old: &[u64], len: u32, slots: usize, depth: u32) -> Self {
+        let mut segment = Self { len, ..Self::with_slots(slots, depth) };
         let last = segment.slots.len() - 1;
-        let (mut free, mut len) = (0, 0);
+        let mut free = 0;
         for &slot in old {
-            let is_taken = slot != 0;
-            let home = if is_taken { segment.home(Word(slot).tag()) } else { 0 };
-            let at = free.max(home);
-            if at >= last {
-                if is_taken {
-                    return Self::filled(old, next_size(slots), depth);
-                }
-                continue;
-            }
-            segment.slots[at] = slot;
-            len += u32::from(is_taken);
-            free = at + usize::from(is_taken);
+            let at = segment.home(Word(slot).tag()).max(free);
+            segment.slots[at.min(last)] = slot;
+            free = at + usize::from(slot != 0);
         }
-        segment.len = len;
+        if free > last {
+            return Self::filled(old, len, next_size(slots), depth);
+        }
         segment
     }
 }
