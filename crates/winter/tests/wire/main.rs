@@ -6,6 +6,7 @@ use winter_testkit::{Server, ServerBuilder};
 
 mod clients;
 mod contract;
+mod histories;
 mod shared_state;
 mod transcripts;
 mod valkey_cases;

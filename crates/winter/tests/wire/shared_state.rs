@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Reply, Server, Wire};
+use winter_testkit::{Reply, Server, Wire, request};
 
 use crate::winter;
 
@@ -20,26 +20,46 @@ fn with_table() -> Server {
 }
 
 /// A connection that asks the same in either dialect.
-enum Client {
+pub(crate) enum Client {
     Line(Wire),
     Resp(Wire),
 }
 
 impl Client {
     /// The `n`th client: every other one speaks RESP.
-    fn of(server: &Server, n: usize) -> Self {
+    pub(crate) fn of(server: &Server, n: usize) -> Self {
         let wire = server.connect();
         if n.is_multiple_of(2) { Self::Line(wire) } else { Self::Resp(wire) }
     }
 
     /// The reply as the line dialect writes it.
     #[track_caller]
-    fn ask(&mut self, request: &str) -> String {
+    fn ask(&mut self, line: &str) -> String {
+        self.send([line.to_owned()]);
+        self.read()
+    }
+
+    /// Sends requests, as the line dialect writes them, at once.
+    #[track_caller]
+    pub(crate) fn send(&mut self, lines: impl IntoIterator<Item = String>) {
+        let lines = lines.into_iter();
+        match self {
+            Self::Line(wire) => wire.send(lines.map(|line| line + "\n").collect::<String>()),
+            Self::Resp(wire) => {
+                let frame = |line: String| request(&line.split(' ').collect::<Vec<_>>());
+                wire.send(lines.flat_map(frame).collect::<Vec<u8>>());
+            }
+        }
+    }
+
+    /// Reads one reply, as the line dialect writes it.
+    #[track_caller]
+    pub(crate) fn read(&mut self) -> String {
         let wire = match self {
-            Self::Line(wire) => return wire.ask(request),
+            Self::Line(wire) => return wire.read_line(),
             Self::Resp(wire) => wire,
         };
-        match wire.call(&request.split(' ').collect::<Vec<_>>()) {
+        match wire.read_reply() {
             Reply::NullBulk => "nil".to_owned(),
             Reply::Array(items) => items
                 .iter()
@@ -49,7 +69,7 @@ impl Client {
                 })
                 .collect::<Vec<_>>()
                 .join(" "),
-            other => other.text(),
+            other => other.text().replace("MISSINGTABLE ", ""),
         }
     }
 }
