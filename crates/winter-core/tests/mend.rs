@@ -71,6 +71,34 @@ fn a_spoiled_slice_is_made_anew_from_what_reads_well() {
     }
 }
 
+/// Some entries are lost: their slots lead nowhere, or to the entry of another key.
+#[test]
+fn a_slice_keeps_what_reads_well_and_says_how_many_entries_did_not() {
+    const ENTRIES: u64 = 1_000;
+    let mut partition = Partition::new(SEED, 0);
+    let table = a_table(0);
+    fill(&mut partition, &table, ENTRIES);
+    let mut expected = answers(&mut partition, &table, ENTRIES);
+    let nothing = answers(&mut partition, &a_table(1), 1).remove(0);
+    let mut lost = 0;
+    for n in (5..ENTRIES).step_by(7) {
+        let (key, other) = (key_of(n), key_of(n + 1));
+        let other = (n % 2 == 0).then_some(HashedKey::new(SEED, &other));
+        partition.mislead(&table, HashedKey::new(SEED, &key), other.filter(|_| n + 1 < ENTRIES));
+        expected[usize::try_from(n).expect("a small number")].clone_from(&nothing);
+        lost += 1;
+    }
+    assert_eq!(partition.mend(&table), Mended::Rebuilt { lost });
+    assert_eq!(partition.mend(&table), Mended::Sound);
+    assert_eq!(answers(&mut partition, &table, ENTRIES), expected);
+    assert!(partition.is_sound());
+    let left = ENTRIES - lost as u64;
+    assert_eq!(partition.holdings(&table).entries, left);
+    assert_eq!(table.usage.as_ref().unwrap().entries(), left);
+    fill(&mut partition, &table, ENTRIES);
+    assert_eq!(partition.holdings(&table).entries, ENTRIES);
+}
+
 /// What was mended goes on: it is written, expires, and comes to nothing.
 #[test]
 fn a_mended_slice_lives_on() {

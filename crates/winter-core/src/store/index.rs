@@ -441,6 +441,39 @@ mod tests {
         assert!(index.find(Tag(1), Some(hint), |_, found| found.0 == 3).is_ok());
     }
 
+    /// Where the slots of each segment stand, and how many of them are taken.
+    fn stands(index: &Index) -> Vec<(*const u64, u32)> {
+        index.segments.iter().map(|segment| (segment.slots.as_ptr(), segment.len)).collect()
+    }
+
+    /// How many slots have moved to another segment, or with theirs, since `before`.
+    fn moved(before: &[(*const u64, u32)], index: &Index) -> u32 {
+        let now = stands(index);
+        let all = before.iter().zip(&now);
+        all.filter(|(before, now)| before.0 != now.0).map(|(before, _)| before.1).sum()
+    }
+
+    #[test]
+    fn no_step_of_growth_or_decline_moves_more_than_a_segment() {
+        let tag = |n: u64| Tag::of(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (mut index, mut most) = (Index::default(), 0);
+        let mut step = |index: &mut Index, change: &dyn Fn(&mut Index)| {
+            let before = stands(index);
+            change(index);
+            most = most.max(moved(&before, index));
+        };
+        for n in 1..60_000 {
+            step(&mut index, &|index| index.insert(tag(n), Location(n)));
+        }
+        for n in 1..60_000 {
+            step(&mut index, &|index| {
+                let found = index.find(tag(n), None, |_, found| found.0 == n);
+                index.remove(found.unwrap().0);
+            });
+        }
+        assert!((1_024..=2_048).contains(&most), "{most} slots at once");
+    }
+
     #[test]
     fn it_is_full_enough_at_every_size() {
         let mut index = Index::default();

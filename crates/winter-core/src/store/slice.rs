@@ -430,4 +430,13 @@ impl Slice {
     pub fn spoil(&mut self) {
         self.index.insert(Tag::of(u64::MAX), Location(u64::from(u16::MAX)));
     }
+    /// Lets the slot of `key` lead to the entry of `other`, or nowhere.
+    #[cfg(feature = "failpoints")]
+    pub fn mislead(&mut self, key: HashedKey<'_>, other: Option<HashedKey<'_>>) {
+        let place = |key| self.find(key).expect("tests know what stands").place;
+        let nowhere = Location(u64::from(u16::MAX));
+        let to = other.map_or(nowhere, |other| place(other).location);
+        let position = place(key).position;
+        self.index.relocate(position, to);
+    }
 }

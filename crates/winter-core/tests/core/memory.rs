@@ -279,6 +279,37 @@ fn counting_gives_back_what_has_expired() {
     assert!(store.allocated < store.live_bytes_estimate(), "{}", store.allocated);
 }
 
+/// What one step of reclaiming reads has a limit, whatever is due: a page that it sweeps,
+/// and one that it empties where that leaves too much garbage.
+#[test]
+fn a_step_of_reclaiming_reads_a_page() {
+    const PAGE_BYTES: u64 = 16 << 10;
+    const STEP: u64 = 500;
+    let mut store = Store::new(1);
+    for n in 0..30_000 {
+        let life = if n % 4 == 0 { STEP } else { STEP + scrambled(n) % (7 * STEP) };
+        store.put(n, &[7; 100], Some(life));
+    }
+    let entry = 100 + KEY_BYTES as u64;
+    let (mut steps, mut most) = (0, 0);
+    while store.partitions[0].holdings(&store.table).entries > 0 {
+        store.now += STEP;
+        let now = Timestamp::from_millis(store.now);
+        let partition = &mut store.partitions[0];
+        let mut more = true;
+        while more {
+            let before = partition.reclaimed();
+            more = partition.maintain(now, 1);
+            let after = partition.reclaimed();
+            let read = after.expired - before.expired + after.moved - before.moved;
+            most = most.max(read * entry);
+            steps += 1;
+        }
+    }
+    assert!((PAGE_BYTES / 2..=2 * PAGE_BYTES).contains(&most), "{most} bytes in one step");
+    assert!(steps > 30_000 * entry / (2 * PAGE_BYTES), "{steps} steps");
+}
+
 /// The last entries may go by being compacted away: their slice goes with them.
 #[test]
 fn an_emptied_slice_is_let_go_however_it_was_emptied() {

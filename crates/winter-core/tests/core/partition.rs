@@ -173,3 +173,30 @@ fn a_scan_shows_what_stands_while_the_table_grows_and_shrinks() {
     }
     assert!(seen.into_iter().collect::<BTreeSet<_>>() == standing);
 }
+
+/// However many entries it may look at, a step is over with the key that completes a
+/// mebibyte.
+#[test]
+fn a_step_of_a_scan_ends_with_a_mebibyte_of_keys() {
+    const STEP_BYTES: usize = 1 << 20;
+    const KEY_BYTES: usize = 50_000;
+    const KEYS: usize = 50;
+    let (seed, now) = (Seed(1, 2), Timestamp::from_millis(1));
+    let table = Table::new(TableId(1), 0, "t", TableOptions::default());
+    let mut partition = Partition::new(seed, 0);
+    let put = KeyOp::Put(Write { data: b"x", ttl: None });
+    for n in 0..KEYS {
+        let key = format!("{n:0KEY_BYTES$}");
+        partition.apply(now, &table, HashedKey::new(seed, key.as_bytes()), &put);
+    }
+    let (mut from, mut steps, mut seen) = (Tag::from_bits(0), Vec::new(), BTreeSet::new());
+    while let Some(at) = from {
+        let mut keys = Vec::new();
+        (from, _) = partition.scan(now, &table, at, b"", 10_000, &mut keys);
+        steps.push(keys.len());
+        seen.extend(keys);
+    }
+    let whole = STEP_BYTES.div_ceil(KEY_BYTES);
+    assert_eq!(steps, [whole, whole, KEYS - 2 * whole]);
+    assert_eq!(seen.len(), KEYS);
+}

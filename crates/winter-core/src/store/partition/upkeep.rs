@@ -6,6 +6,8 @@ use std::cmp::Reverse;
 
 use super::{Mended, Partition};
 use crate::store::arena::PageNumber;
+#[cfg(feature = "failpoints")]
+use crate::store::hash::HashedKey;
 use crate::store::slice::{Reclaimed, Slice};
 use crate::store::table::Table;
 use crate::time::Timestamp;
@@ -154,6 +156,12 @@ impl Partition {
     #[cfg(feature = "failpoints")]
     pub fn spoil(&mut self, table: &Table) {
         self.with_slice(table.slot, Slice::spoil);
+    }
+
+    /// Lets the slot of `key` lead to the entry of `other`, or nowhere.
+    #[cfg(feature = "failpoints")]
+    pub fn mislead(&mut self, table: &Table, key: HashedKey<'_>, other: Option<HashedKey<'_>>) {
+        self.with_slice(table.slot, |slice| slice.mislead(key, other));
     }
 
     pub(super) fn schedule(&mut self, slot: u32, page: PageNumber) {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use winter_core::limits::PARTITIONS_STANDALONE;
+use winter_core::store::{hash::table_hash, partition_of};
 use winter_testkit::{Reply, Server, Wire};
 
 use crate::winter;
@@ -124,4 +126,36 @@ fn a_scan_returns_what_stands_while_the_table_grows_and_shrinks() {
             assert!(keys.iter().all(is_known), "a key that nobody wrote");
         }
     });
+}
+
+/// Each key lies in a partition of its own; a step is over with the key that completes a
+/// mebibyte, however many entries it was to look at.
+#[test]
+fn a_step_ends_with_a_mebibyte_of_keys() {
+    const STEP_BYTES: usize = 1 << 20;
+    const KEY_BYTES: usize = 60_000;
+    const KEYS: usize = 50;
+    let server = winter().start();
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    let long = "k".repeat(KEY_BYTES - 8);
+    let mut partitions = BTreeSet::new();
+    for key in (0..).map(|n| format!("{long}{n:08}")) {
+        if partitions.insert(partition_of(table_hash("t"), key.as_bytes(), PARTITIONS_STANDALONE)) {
+            wire.exchange(format!("PUTNEW t {key} v\n"), "ok\n");
+        }
+        if partitions.len() == KEYS {
+            break;
+        }
+    }
+    let mut steps = Vec::new();
+    let mut step = line_step(&mut wire, " COUNT 10000");
+    let (found, _) = scan(|cursor| {
+        let (next, keys) = step(cursor);
+        steps.push(keys.len());
+        (next, keys)
+    });
+    assert_eq!(found.len(), KEYS);
+    let whole = STEP_BYTES.div_ceil(KEY_BYTES);
+    assert_eq!(steps, [whole, whole, KEYS - 2 * whole]);
 }
