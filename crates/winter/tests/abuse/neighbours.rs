@@ -117,6 +117,38 @@ fn a_scan_finds_what_stands_while_others_write() {
     assert_eq!(seen.len(), 5_000);
 }
 
+/// What is overwritten meanwhile counts once, what comes and goes once at the most, and
+/// what expires for as long as it lives.
+#[test]
+fn a_count_is_of_what_stands_while_others_write_and_expire() {
+    const STANDING: usize = 2_000;
+    const PASSING: usize = 600;
+    let server = winter().set("WINTER_THREADS", 2).start();
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    fill(&mut wire, "t", STANDING, "v");
+    let stop = AtomicBool::new(false);
+    let mut counts = std::collections::BTreeSet::new();
+    std::thread::scope(|scope| {
+        let lines = |line: &dyn Fn(usize) -> String| (0..PASSING / 3).map(line).collect::<String>();
+        for (lines, replies) in [
+            (lines(&|n| format!("PUT t other{n} v\nDELETE t other{n}\n")), 2),
+            (lines(&|n| format!("PUT t brief{n} v EXPIRE {}\n", n % 7 + 1)), 1),
+            (lines(&|n| format!("TOUCH t k{n} 0\nPUT t k{n} w\nADD t late{n} v EXPIRE 9\n")), 3),
+        ] {
+            hammer(scope, &server, &stop, lines, replies * PASSING / 3);
+        }
+        counts.extend((0..400).map(|_| wire.ask("COUNT t").parse::<usize>().unwrap()));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let bounds = STANDING..=STANDING + PASSING;
+    assert!(counts.iter().all(|count| bounds.contains(count)), "{counts:?}");
+    assert!(counts.len() > 10, "nothing came and went: {counts:?}");
+    winter_testkit::eventually("what expires is gone", || {
+        (wire.ask("COUNT t") == STANDING.to_string()).then_some(())
+    });
+}
+
 #[test]
 fn keys_chosen_to_share_a_partition_are_as_good_as_any() {
     let hash = table_hash("t");
