@@ -22,12 +22,21 @@ const OUTSIDE: &[&str] = &[
     "std::process",
 ];
 
+/// What draws a seed of its own, or has an order that one hangs on.
+const RANDOM: &[&str] = &["HashMap", "HashSet", "RandomState", "DefaultHasher", "thread_rng"];
+
 const ONLY: &[Only] = &[
     Only {
         names: OUTSIDE,
         within: "crates/winter-core/src/",
         except: &[],
         why: "core decides and does nothing else: bring it what it needs as an argument",
+    },
+    Only {
+        names: RANDOM,
+        within: "crates/winter-core/src/",
+        except: &[],
+        why: "core answers the same in every process: a BTreeMap has one order, and a seed comes in",
     },
     Only {
         names: OUTSIDE,
