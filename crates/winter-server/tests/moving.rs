@@ -10,12 +10,18 @@ use std::thread;
 use std::time::Duration;
 
 use winter_core::store::Seed;
+use winter_core::store::partition::Holdings;
 use winter_server::Server;
 use winter_server::config::Config;
+use winter_server::node::Table;
 use winter_server::server::Shared;
-use winter_testkit::{Reply, Wire, eventually, request};
+use winter_testkit::{DEADLINE, Reply, Wire, eventually, request, within};
 
 const THREADS: usize = 4;
+/// Commands of a round.
+const ROUND: usize = 60;
+/// Queues and places of tables that partitions keep: some hundred bytes each.
+const LEFT_BYTES_MAX: u64 = 128 << 10;
 /// Moves until a test has seen enough.
 const MOVES: u64 = 400;
 
@@ -133,6 +139,69 @@ fn what_a_session_was_told_goes_with_it() {
         })
     });
     while_sessions_move(&shared, clients.collect());
+    assert_eq!(server.stop(), 0);
+}
+
+/// One round of whatever changes what is held: new entries and longer ones, deadlines,
+/// quotas, and a table that comes and goes.
+fn a_round_of_everything(dice: &mut fastrand::Rng) -> String {
+    let line = |dice: &mut fastrand::Rng| {
+        let (key, what, table) =
+            (dice.u8(..150), dice.u8(..120), ["t", "u", "few"][dice.usize(..3)]);
+        let data = "x".repeat(if dice.u8(..20) == 0 { 5_000 } else { dice.usize(..300) });
+        match what {
+            0 => "DROP u\n".to_owned(),
+            1..=4 => "CREATE u MAXBYTES 100kb\n".to_owned(),
+            5..=8 => format!("COUNT {table}\n"),
+            9..=25 => format!("DELETE {table} k{key}\n"),
+            26..=35 => format!("TOUCH {table} k{key} {}\n", dice.u8(..30)),
+            36..=55 => format!("PUT {table} k{key} {data} EXPIRE {}\n", dice.u8(1..60)),
+            56..=70 => format!("ADD {table} k{key} {data} EXPIRE 600000\n"),
+            _ => format!("PUT {table} k{key} {data}\n"),
+        }
+    };
+    (0..ROUND).map(|_| line(dice)).collect()
+}
+
+#[test]
+fn what_is_counted_is_what_partitions_hold() {
+    let server = start();
+    let shared = Arc::clone(server.shared());
+    Wire::connect(shared.address)
+        .exchange("CREATE t\nCREATE few MAXENTRIES 100\n", "created\ncreated\n");
+    let clients = (0..6).map(|id| {
+        let mut dice = fastrand::Rng::with_seed(id);
+        client(&shared, move |wire, _| {
+            wire.send(a_round_of_everything(&mut dice));
+            (0..ROUND).for_each(|_| assert!(!wire.read_line().starts_with("error usage")));
+        })
+    });
+    while_sessions_move(&shared, clients.collect());
+    let node = &shared.node;
+    let held = || node.shards.iter().map(|shard| shard.lock().allocated_bytes() as u64).sum();
+    let settled = || {
+        let (counted, held): (u64, u64) = (node.memory.store(), held());
+        (counted == held).then_some(held)
+    };
+    let held = within(3 * DEADLINE, "what was dropped is freed", settled);
+    assert!(held > LEFT_BYTES_MAX, "{held} bytes: nothing was done");
+    assert!(node.shards.iter().all(|shard| shard.lock().is_sound()));
+    eventually("quotas are measured in what is held", || {
+        let is_so = |(table, held): &(Arc<Table>, Holdings)| {
+            let counted = table.core.usage.as_ref().map(|usage| (usage.entries(), usage.bytes()));
+            counted.is_none_or(|counted| counted == (held.entries, held.bytes))
+        };
+        node.survey().tables.iter().all(is_so).then_some(())
+    });
+    let mut wire = Wire::connect(shared.address);
+    for table in ["t", "u", "few"] {
+        wire.send(format!("DROP {table}\n"));
+        let _ = wire.read_line();
+    }
+    let left =
+        within(3 * DEADLINE, "all is freed", || settled().filter(|&left| left < LEFT_BYTES_MAX));
+    assert!(node.survey().tables.is_empty(), "{left} bytes are left");
+    drop(wire);
     assert_eq!(server.stop(), 0);
 }
 
