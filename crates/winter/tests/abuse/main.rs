@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bytes;
+mod clocks;
 mod crowds;
 mod drain;
 mod frames;
