@@ -8,6 +8,7 @@
 
 mod bytes;
 mod clocks;
+mod confined;
 mod crowds;
 mod drain;
 mod frames;
