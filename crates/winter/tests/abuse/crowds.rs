@@ -48,7 +48,8 @@ fn idle_connections_by_the_thousand_cost_little_and_their_files_come_back() {
     }
     eventually("all are open", || (info(&mut wire, "connected_clients") == 3_001).then_some(()));
     let grown = resident_bytes(&server).saturating_sub(resident);
-    assert!(grown < 3_000 * (16 << 10), "{} bytes a connection", grown / 3_000);
+    // Ten thousand take less than 100 MB.
+    assert!(grown < 3_000 * 10_000, "{} bytes a connection", grown / 3_000);
     for stream in idle.iter().step_by(3) {
         stream.shutdown(Shutdown::Write).unwrap();
     }
