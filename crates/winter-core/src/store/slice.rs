@@ -430,6 +430,7 @@ impl Slice {
     pub fn spoil(&mut self) {
         self.index.insert(Tag::of(u64::MAX), Location(u64::from(u16::MAX)));
     }
+
     /// Lets the slot of `key` lead to the entry of `other`, or nowhere.
     #[cfg(feature = "failpoints")]
     pub fn mislead(&mut self, key: HashedKey<'_>, other: Option<HashedKey<'_>>) {
