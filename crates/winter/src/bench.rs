@@ -12,7 +12,7 @@ use winter_client::{Client, Error, TableOptions};
 use winter_server::config::environment;
 
 use crate::exit::Exit;
-use crate::{arguments, say};
+use crate::{arguments, complain, say};
 
 /// Runs a load against a node and prints what came of it.
 pub(crate) fn run(args: &[OsString]) -> Exit {
@@ -24,14 +24,14 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
     let node = match Node::find(&host, port) {
         Ok(node) => node,
         Err(reason) => {
-            eprintln!("winter bench: {reason}");
+            complain(format_args!("winter bench: {reason}"));
             return Exit::Unavailable;
         }
     };
     match node.bench(&matches) {
         Ok(()) => Exit::Good,
         Err(reason) => {
-            eprintln!("winter bench: {reason}");
+            complain(format_args!("winter bench: {reason}"));
             Exit::Refused
         }
     }

@@ -3,19 +3,19 @@
 use winter_server::config::{Config, Effective, Reading};
 
 use crate::exit::Exit;
-use crate::say;
+use crate::{complain, say};
 
 /// Prints what holds to standard output, what is wrong or odd to standard error.
 pub(crate) fn run(args: &[String]) -> Exit {
     let reading = Config::from_process(args);
     say(&table(&reading));
     for warning in &reading.warnings {
-        eprintln!("warning: {warning}");
+        complain(format_args!("warning: {warning}"));
     }
     match &reading.config {
         Ok(_) => Exit::Good,
         Err(faults) => {
-            eprintln!("{faults}");
+            complain(faults);
             Exit::Usage
         }
     }

@@ -11,6 +11,7 @@ mod recover;
 mod serve;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -39,7 +40,10 @@ fn run(args: &[OsString]) -> Exit {
         "help" => help(rest),
         _ if first.starts_with('-') => with_settings(args, serve::run),
         word => {
-            eprintln!("winter has no command '{}'; see winter --help", word.escape_debug());
+            complain(format_args!(
+                "winter has no command '{}'; see winter --help",
+                word.escape_debug()
+            ));
             Exit::Usage
         }
     }
@@ -70,6 +74,12 @@ fn help(topic: &[OsString]) -> Exit {
             Exit::Good
         }
     }
+}
+
+/// Says to standard error what is wrong. Where that cannot be written, on a disk
+/// that is full for one, the exit status says it alone.
+fn complain(what: impl Display) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// Prints to standard output. Whoever closes it early has read enough.

@@ -1,7 +1,7 @@
 //! `winter recover`: goes on with what is left after a majority was lost.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
@@ -15,9 +15,8 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 use winter_server::config::environment;
 
-use crate::arguments;
 use crate::exit::Exit;
-use crate::say;
+use crate::{arguments, complain, say};
 
 /// Nodes that do not answer are waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
@@ -59,27 +58,28 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
 
 /// Whether somebody at a terminal says yes; elsewhere, says how it is done.
 fn is_agreed(plan: &str) -> bool {
-    eprintln!(
+    complain(
         "\nNothing was done. Nodes that are lost must be stopped for good before the others go\n\
-         on: what they still answer would be known to nobody else."
+         on: what they still answer would be known to nobody else.",
     );
     if !io::stdin().is_terminal() {
-        eprintln!("To do it: winter recover --plan {plan}");
+        complain(format_args!("To do it: winter recover --plan {plan}"));
         return false;
     }
-    eprint!("Type the plan's name to do it: ");
+    // Where it cannot be read, nobody types it.
+    let _ = write!(io::stderr(), "Type the plan's name to do it: ");
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == plan
 }
 
 fn refused(why: &str) -> Exit {
-    eprint!("winter recover: {why}");
+    complain(format_args!("winter recover: {}", why.trim_end()));
     Exit::Refused
 }
 
 fn unreachable(address: &str, why: &str) -> Exit {
-    eprintln!("winter recover: {address} does not answer: {why}");
-    eprintln!("--host and --http-port say which node to ask: one that is left.");
+    complain(format_args!("winter recover: {address} does not answer: {why}"));
+    complain("--host and --http-port say which node to ask: one that is left.");
     Exit::Unavailable
 }
 

@@ -9,6 +9,7 @@ use winter_core::store::Seed;
 use winter_server::config::Config;
 use winter_server::{Server, StartError, logging};
 
+use crate::complain;
 use crate::exit::Exit;
 
 /// Serves until a signal asks to stop.
@@ -17,7 +18,7 @@ pub(crate) fn run(args: &[String]) -> Exit {
     let config = match reading.config {
         Ok(config) => config,
         Err(faults) => {
-            eprintln!("winter does not start: {faults}");
+            complain(format_args!("winter does not start: {faults}"));
             return Exit::Usage;
         }
     };
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &[String]) -> Exit {
     match serve(config) {
         Ok(()) => Exit::Good,
         Err(error) => {
-            eprintln!("winter does not start: {}", explain(&error));
+            complain(format_args!("winter does not start: {}", explain(&error)));
             match error {
                 StartError::Bind { .. } => Exit::Unavailable,
                 StartError::Thread(_) => Exit::System,

@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use winter_client::{Client, Error, Options, Request, Value};
 use winter_server::config::environment;
 
-use crate::arguments;
 use crate::exit::Exit;
+use crate::{arguments, complain};
 use show::Style;
 
 /// Talks to a node as the arguments say.
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
             lines::run(&node)
         }
     });
-    outcome.unwrap_or_else(|error| complain(&error))
+    outcome.unwrap_or_else(|error| no_answer(&error))
 }
 
 /// A node and the connection to it.
@@ -80,10 +80,10 @@ async fn connect(address: &str) -> Result<Client, Error> {
     Client::connect_with(address, &options).await
 }
 
-fn complain(error: &Error) -> Exit {
-    eprintln!("winter cli: {error}");
+fn no_answer(error: &Error) -> Exit {
+    complain(format_args!("winter cli: {error}"));
     if let Error::Connect { .. } = error {
-        eprintln!("Is winter running there? --host and --port say where to look.");
+        complain("Is winter running there? --host and --port say where to look.");
     }
     Exit::Unavailable
 }

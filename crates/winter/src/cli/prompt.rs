@@ -12,6 +12,7 @@ use winter_core::command::table::{self, SPECS, Spec};
 
 use super::lines::request;
 use super::{Node, connect};
+use crate::complain;
 use crate::exit::Exit;
 
 /// Asks and answers until the end of input, or `QUIT`.
@@ -20,7 +21,7 @@ pub(super) fn run(mut node: Node) -> Result<Exit, Error> {
         match Editor::with_history(rustyline::Config::default(), MemHistory::new()) {
             Ok(editor) => editor,
             Err(error) => {
-                eprintln!("winter cli: this terminal has no prompt: {error}");
+                complain(format_args!("winter cli: this terminal has no prompt: {error}"));
                 return Ok(Exit::System);
             }
         };
@@ -60,7 +61,7 @@ impl Node {
             Ok(reply) => {
                 self.print(&reply);
             }
-            Err(error) => eprintln!("{error}"),
+            Err(error) => complain(error),
         }
     }
 
