@@ -163,6 +163,7 @@ fn target() -> [Arg; 2] {
     [
         host(),
         Arg::new("port")
+            .short('p')
             .long("port")
             .value_name("PORT")
             .value_parser(clap::value_parser!(u16).range(1..))

@@ -152,6 +152,10 @@ fn a_node_serves_the_command_line_and_stops_when_told() {
     assert_eq!(node.cli(&["GET", "t", "two words"]).1, "a\nb\n");
     assert_eq!(node.cli(&["GET", "t", "none"]), (0, "nil\n".to_owned(), String::new()));
     assert_eq!(node.cli(&["GET", "u", "k"]), (1, String::new(), "missing table\n".to_owned()));
+    assert_eq!(output(&mut winter(&["cli", "-p", &node.port, "GET", "t", "two words"])).0, 0);
+    let (status, _, stderr) = node.cli(&["--prot", "PING"]);
+    assert_eq!(status, 64);
+    assert!(stderr.contains("winter cli has no flag '--prot'"), "{stderr}");
     let (status, _, stderr) = node.cli(&["GET", "t"]);
     assert_eq!(status, 1);
     assert!(stderr.contains("usage: GET table key"), "{stderr}");

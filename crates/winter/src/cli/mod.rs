@@ -23,6 +23,15 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
     };
     let words: Vec<OsString> =
         matches.get_many("command").map(|words| words.cloned().collect()).unwrap_or_default();
+    if let Some(flag) = words.first().filter(|word| word.as_encoded_bytes().starts_with(b"-")) {
+        // No command begins so, and whoever mistypes a flag would ask another node.
+        let flag = flag.to_string_lossy();
+        complain(format_args!(
+            "winter cli has no flag '{}'; see winter cli --help",
+            flag.escape_debug()
+        ));
+        return Exit::Usage;
+    }
     let (host, port) = arguments::host_and_port(&matches, &environment());
     let outcome = Node::connect(arguments::at(&host, port)).and_then(|node| {
         if !words.is_empty() {
