@@ -1,9 +1,13 @@
 //! The binary as its users meet it: help, settings, serving, the command line.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use winter_server::config::SETTINGS;
+use winter_testkit::{Server, ServerBuilder, Wire, eventually};
 
 /// `winter` with these arguments and nothing of this test's own environment.
 fn winter(args: &[&str]) -> Command {
@@ -142,6 +146,119 @@ fn a_port_in_use_is_named_with_its_setting() {
     let (status, _, stderr) = output(&mut winter(&["--port", &port, "--http-port", "0"]));
     assert_eq!(status, 69);
     assert!(stderr.contains(&address.to_string()) && stderr.contains("RECEPTOR_PORT"), "{stderr}");
+}
+
+/// Settings are read whole before a port is asked for.
+#[test]
+fn a_wrong_setting_is_told_before_a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port is there");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let (status, _, stderr) = output(&mut winter(&["--port", &port, "--threads", "0"]));
+    assert_eq!(status, 64, "{stderr}");
+    assert!(stderr.contains("--threads") && !stderr.contains("in use"), "{stderr}");
+}
+
+/// A file of this text, of which no other test knows.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("the folder is for tests to write to");
+    path
+}
+
+#[test]
+fn a_file_of_settings_holds_and_a_flag_wins_over_it() {
+    let path = file("few.toml", "max_value = \"4b\"\nmax_connections = 1\n");
+    let path = path.to_str().expect("paths here are text");
+    for (flags, most) in [(&[][..], 4), (&["--max-value", "6b"], 6)] {
+        let arguments = [&["--config", path], flags].concat();
+        let server = arguments
+            .into_iter()
+            .fold(Server::of(env!("CARGO_BIN_EXE_winter")), ServerBuilder::argument)
+            .start();
+        let mut wire = server.connect();
+        assert_eq!(wire.ask("CREATE t"), "created");
+        assert!(wire.ask(&format!("PUT t k {}", "x".repeat(most))).starts_with("ok "));
+        let refused = wire.ask(&format!("PUT t k {}", "x".repeat(most + 1)));
+        assert!(refused.ends_with(&format!("the most is {most} bytes")), "{refused}");
+        let second = server.connect().read_to_end();
+        assert!(second.starts_with(b"-ERR max number of clients"), "the file's other line holds");
+    }
+    let path = file("wrong.toml", "max_valeu = \"4b\"\nthreads = 0\n");
+    let path = path.to_str().expect("paths here are text");
+    let (status, _, stderr) = output(winter(&[]).env("WINTER_CONFIG", path));
+    assert_eq!(status, 64);
+    for told in ["max_valeu", "did you mean max_value?", "threads = '0'", path] {
+        assert!(stderr.contains(told), "{told}: {stderr}");
+    }
+}
+
+#[test]
+fn the_log_is_text_on_a_terminal() {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there is /dev/ptmx");
+    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it is ours");
+    let name = ptsname(&terminal, Vec::new()).expect("it has a name");
+    let screen = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("names of terminals are text"))
+        .expect("it is unlocked");
+    let mut process = winter(&["--port", "0", "--http-port", "0"])
+        .stderr(screen)
+        .spawn()
+        .expect("winter can be started");
+    let line = BufReader::new(File::from(terminal)).lines().next().expect("a line comes");
+    let line = line.expect("it is text");
+    process.kill().expect("it runs");
+    process.wait().expect("it ends");
+    assert!(line.contains("INFO") && line.contains("winter is ready"), "{line}");
+    assert!(!line.contains(r#""level":"#), "{line}");
+    assert!(line.contains('\x1b'), "levels have colours there: {line}");
+}
+
+/// The port that a process listens on, from the system.
+fn port_of(process: &Child) -> Option<u16> {
+    const LISTENS: &str = "0A";
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.id())).ok()?;
+    let sockets: Vec<String> = files
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()?.to_str().map(str::to_owned))
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_ours = fields[3] == LISTENS && sockets.contains(&format!("socket:[{}]", fields[9]));
+        let (_, port) = fields[1].split_once(':')?;
+        is_ours.then(|| u16::from_str_radix(port, 16).ok())?
+    })
+}
+
+/// `/dev/full` is a disk that is full.
+#[test]
+fn a_full_disk_under_the_log_costs_nothing() {
+    let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
+    let mut process = winter(&["--port", "0", "--http-port", "0", "--log", "trace"])
+        .stderr(full())
+        .spawn()
+        .expect("winter can be started");
+    let port = eventually("it listens", || port_of(&process));
+    let mut wire = Wire::connect(([127, 0, 0, 1], port).into());
+    for n in 0..100 {
+        // Each of these is logged, or would be.
+        wire.exchange(format!("CREATE t{n}\nDROP t{n}\n"), "created\ndropped\n");
+        Wire::connect(([127, 0, 0, 1], port).into()).send("\x16\x03\x01");
+    }
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    assert_eq!(process.wait().expect("it ends").code(), Some(0));
+    for (arguments, status) in
+        [(&["--threads", "0"][..], 64), (&["fly"], 64), (&["cli", "--port", "1", "PING"], 69)]
+    {
+        let ended = winter(arguments).stderr(full()).status().expect("winter runs");
+        assert_eq!(
+            ended.code(),
+            Some(status),
+            "{arguments:?}: the status says what nothing else can"
+        );
+    }
 }
 
 #[test]
