@@ -150,8 +150,8 @@ pub enum ServerCommand<'a> {
     Quit,
     /// Say who you are.
     Auth(Credentials<'a>),
-    /// The nodes and partitions of the cluster.
-    Cluster,
+    /// The nodes and partitions of the cluster; with a word, what is none of ours.
+    Cluster(Option<&'a [u8]>),
     /// RESP: agree on a protocol version.
     Hello(Hello<'a>),
     /// RESP: `CLIENT` and its words.

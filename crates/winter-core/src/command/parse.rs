@@ -224,7 +224,7 @@ impl<'a> Context<'_, 'a> {
             Verb::Info => ServerCommand::Info(self.words.to_vec()),
             Verb::Quit => ServerCommand::Quit,
             Verb::Auth => ServerCommand::Auth(credentials(self.words)),
-            Verb::Cluster => ServerCommand::Cluster,
+            Verb::Cluster => ServerCommand::Cluster(first),
             Verb::Hello => ServerCommand::Hello(self.hello()?),
             Verb::Client => ServerCommand::Client(self.words.to_vec()),
             Verb::Command => ServerCommand::Command(self.words.to_vec()),

@@ -41,9 +41,14 @@ impl ServerContext<'_> {
                 if is_resp { Reply::Resp(Value::Verbatim(text)) } else { lines(&text) }
             }
             ServerCommand::Auth(credentials) => refuse_password(*credentials).into(),
-            ServerCommand::Cluster => match self.shared.cluster() {
-                Some(cluster) => Reply::Lines(cluster.lines()),
-                None => {
+            ServerCommand::Cluster(word) => match (self.shared.cluster(), word) {
+                (Some(cluster), None) => Reply::Lines(cluster.lines()),
+                // What Redis's cluster clients ask, in the words that they know.
+                (Some(_), Some(_)) => Fault::usage(
+                    "This instance has cluster support disabled: any node takes any command; CLUSTER alone tells of Winter's",
+                )
+                .into(),
+                (None, _) => {
                     Fault::usage("This instance has cluster support disabled: it runs alone").into()
                 }
             },

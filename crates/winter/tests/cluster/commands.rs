@@ -96,6 +96,21 @@ fn big_values_that_are_pipelined_come_back() {
     }
 }
 
+/// Any node is as one server to a client of Redis: what asks for Redis's own cluster is
+/// told what a server alone says, and not answered in a form that it cannot read.
+#[test]
+fn clients_of_rediss_cluster_are_told_that_it_is_none() {
+    let cluster = winter().start();
+    let mut wire = cluster.connect(0);
+    for word in ["NODES", "SLOTS", "SHARDS", "INFO", "MYID"] {
+        let told = wire.call(&["CLUSTER", word]).text();
+        assert!(told.starts_with("ERR This instance has cluster support disabled"), "{told}");
+    }
+    assert!(wire.call(&["CLUSTER"]).items()[0].text().starts_with("cluster "));
+    let told = cluster.connect(1).ask("CLUSTER NODES");
+    assert!(told.starts_with("error usage: This instance has cluster support disabled"), "{told}");
+}
+
 #[test]
 fn redis_cli_talks_to_any_node() {
     let cluster = winter().start();
