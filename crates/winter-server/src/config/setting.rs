@@ -171,7 +171,7 @@ pub const SETTINGS: [Setting; 25] = {
         row(Name::Bind, Network, "WINTER_BIND", ("bind", "bind"), "127.0.0.1", Address,
             "The address that the node listens on.").distributed("0.0.0.0"),
         row(Name::HttpPort, Network, "WINTER_HTTP_PORT", ("http-port", "http_port"), "6061", OptionalPort,
-            "The port of /livez, /readyz, /metrics and the console."),
+            "The port of /livez, /readyz and /metrics, and of `winter recover`."),
         row(Name::Threads, Limits, "WINTER_THREADS", ("threads", "threads"), "cores", Threads { most: 1_024 },
             "Threads that serve clients, at the most."),
         row(Name::MaxMemory, Limits, "WINTER_MAX_MEMORY", ("max-memory", "max_memory"), "75%", Memory { least: 1 << 20 },

@@ -70,6 +70,7 @@ fn clients(shared: &Shared) -> Vec<(&'static str, String)> {
     vec![
         ("connected_clients", shared.clients.len().to_string()),
         ("maxclients", shared.node.config.connections_max.to_string()),
+        ("blocked_clients", "0".into()),
     ]
 }
 

@@ -52,8 +52,9 @@ fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option
             _ => Fault::usage("syntax error; usage: CLIENT NO-EVICT|NO-TOUCH ON|OFF").into(),
         },
         (b"REPLY", [mode]) => return Some(reply_mode(cx, mode)),
-        (b"HELP", []) => Reply::Lines(
-            [
+        (b"HELP", []) => subcommands(
+            "CLIENT",
+            &[
                 "ID",
                 "INFO",
                 "LIST [TYPE type | ID id ...]",
@@ -63,9 +64,7 @@ fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option
                 "NO-EVICT ON|OFF",
                 "NO-TOUCH ON|OFF",
                 "REPLY ON|OFF|SKIP",
-            ]
-            .map(|line| format!("CLIENT {line}"))
-            .into(),
+            ],
         ),
         _ => return None,
     })
@@ -134,6 +133,11 @@ pub(super) fn client_name(name: &[u8]) -> Result<&str, Fault> {
         })
 }
 
+/// A line for each way to use `command`.
+fn subcommands(command: &str, ways: &[&str]) -> Reply<'static> {
+    Reply::Lines(ways.iter().map(|way| format!("{command} {way}")).collect())
+}
+
 fn unknown_subcommand(command: &str, word: &[u8]) -> Fault {
     Fault::usage(format!("unknown subcommand '{}'. Try {command} HELP.", echo(word)))
 }
@@ -158,6 +162,9 @@ pub(super) fn command(words: &[&[u8]]) -> Reply<'static> {
                     || names.iter().any(|n| n.eq_ignore_ascii_case(spec.name.as_bytes()))
             });
             Reply::Resp(Value::Map(chosen.map(command_docs).collect()))
+        }
+        b"HELP" if names.is_empty() => {
+            subcommands("COMMAND", &["COUNT", "LIST", "INFO [command ...]", "DOCS [command ...]"])
         }
         _ => unknown_subcommand("COMMAND", word).into(),
     }
@@ -221,6 +228,7 @@ pub(super) fn config(shared: &Arc<Shared>, words: &[&[u8]]) -> Reply<'static> {
             "settings are fixed at start: give them as flags, environment variables or in the file",
         )
         .into(),
+        b"HELP" if patterns.is_empty() => subcommands("CONFIG", &["GET pattern [pattern ...]"]),
         _ => unknown_subcommand("CONFIG", word).into(),
     }
 }

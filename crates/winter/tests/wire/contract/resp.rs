@@ -510,6 +510,20 @@ $1
 > CONFIG GET nothing
 RESP2: *0
 RESP3: %0
+> CONFIG HELP
+*1
+$32
+CONFIG GET pattern [pattern ...]
+> COMMAND HELP
+*4
+$13
+COMMAND COUNT
+$12
+COMMAND LIST
+$26
+COMMAND INFO [command ...]
+$26
+COMMAND DOCS [command ...]
 > CONFIG SET save x
 -ERR settings are fixed at start: give them as flags, environment variables or in the file
 > COMMAND COUNT

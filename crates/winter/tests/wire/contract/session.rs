@@ -209,6 +209,7 @@ fn info_has_what_client_libraries_read() {
             &format!("process_id:{}", server.pid()),
             "# Clients",
             "connected_clients:3",
+            "blocked_clients:0",
             "# Memory",
             "used_memory:",
             "maxmemory_policy:noeviction",
