@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 use winter_core::threads::{Governor, Sample};
 
+use crate::node::faults;
 use crate::process::{self, ThreadTimes};
 use crate::server::Shared;
 
@@ -76,6 +77,7 @@ pub async fn govern(shared: Arc<Shared>, times: Arc<[ThreadTimes]>) {
     let mut seen = None;
     loop {
         sleep(SAMPLE_EVERY).await;
+        faults::point("threads");
         let Some(now) = Seen::now(&times) else { break };
         if let Some(before) = seen.replace(now) {
             let (active, sample) = (governor.active(), now.since(&before));

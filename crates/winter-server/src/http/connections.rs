@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Page, fault};
 use crate::net::{self, Listener, Stream};
+use crate::node::faults;
 use crate::stats::Events;
 
 /// Connections at the most.
@@ -77,7 +78,10 @@ pub(super) async fn serve<F>(
                 events.http_dropped.bump_by(was_slow.into());
             }
             accepted = listener.accept(), if !is_full => match accepted {
-                Ok((stream, _)) => open.spawn(connection(stream, respond.clone())),
+                Ok((stream, _)) => {
+                    faults::point("http");
+                    open.spawn(connection(stream, respond.clone()));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "HTTP cannot accept a connection");
                     sleep(BACKOFF).await;

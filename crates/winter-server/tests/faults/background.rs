@@ -2,7 +2,7 @@
 
 use winter_testkit::{Wire, eventually};
 
-use crate::kit::{Faulty, fault, fill, works};
+use crate::kit::{Faulty, Pause, fault, fill, works};
 
 /// Has `work` fail for good: the node is not ready, says why, and table `t` works.
 #[track_caller]
@@ -72,6 +72,52 @@ fn a_listener_that_fails_loses_one_connection_and_goes_on() {
     works(&mut faulty.connect(), "t");
     assert_eq!(faulty.work("listener").restarts, 1);
     assert_eq!(faulty.shared().unready(), None);
+}
+
+#[test]
+fn http_that_fails_loses_one_answer_and_goes_on() {
+    const OK: &str = "HTTP/1.1 200 OK";
+    let faulty = Faulty::with_http(1);
+    let mut wire = faulty.connect();
+    fill(&mut wire, "t", 10);
+    assert!(faulty.http("/readyz").starts_with(OK));
+    fault("http", "1*panic");
+    assert_eq!(faulty.http("/livez"), "");
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert!(faulty.http(path).starts_with(OK), "{path}");
+    }
+    let restarts = r#"winter_background_restarts_total{task="http"} 1"#;
+    assert!(faulty.http("/metrics").contains(restarts));
+    works(&mut wire, "t");
+}
+
+/// Who decides how many threads are in use fails: all go on with those there are.
+#[test]
+fn a_count_of_threads_that_fails_is_started_again_and_costs_no_command() {
+    let faulty = Faulty::start(2);
+    let mut wires: Vec<_> = (0..4).map(|_| faulty.connect()).collect();
+    fill(&mut wires[0], "t", 10);
+    fault("threads", "2*panic");
+    eventually("it fails", || (faulty.work("threads").restarts == 2).then_some(()));
+    faulty.has_logged(&["background work failed", "threads"]);
+    wires.iter_mut().for_each(|wire| works(wire, "t"));
+    works(&mut faulty.connect(), "t");
+    assert_eq!(faulty.shared().unready(), None);
+    keeps_failing(&faulty, &mut wires[0], "threads");
+}
+
+#[test]
+fn probes_and_scrapes_are_answered_while_every_thread_of_sessions_stands_still() {
+    let faulty = Faulty::with_http(2);
+    let mut wires: Vec<_> = (0..8).map(|_| faulty.connect()).collect();
+    wires.iter_mut().for_each(|wire| wire.exchange("PING\n", "pong\n"));
+    let pause = Pause::at("session");
+    wires.iter_mut().for_each(|wire| wire.send("PING\n"));
+    for path in ["/livez", "/readyz", "/metrics"].repeat(3) {
+        assert!(faulty.http(path).starts_with("HTTP/1.1 200 OK"), "{path}");
+    }
+    drop(pause);
+    wires.iter_mut().for_each(|wire| wire.expect("pong\n"));
 }
 
 #[test]

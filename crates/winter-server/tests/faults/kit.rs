@@ -36,7 +36,7 @@ pub(crate) struct Faulty {
 impl Faulty {
     /// A server with so many threads.
     pub(crate) fn start(threads: usize) -> Self {
-        Self::with(Config { threads, ..Config::default() })
+        Self::with(Config { threads, http_port: None, ..Config::default() })
     }
 
     /// A server that is a cluster of one node, which has opened.
@@ -56,17 +56,28 @@ impl Faulty {
             reads: ReadPolicy::Lease,
             command_timeout: Duration::from_secs(5),
         };
-        let config = Config { bind, threads: 1, cluster: Some(cluster), ..Config::default() };
+        let config = Config {
+            bind,
+            threads: 1,
+            http_port: None,
+            cluster: Some(cluster),
+            ..Config::default()
+        };
         let faulty = Self::with(config);
         let is_ready = || faulty.shared().unready().is_none().then_some(());
         eventually("the cluster is open", is_ready);
         faulty
     }
 
+    /// A server with so many threads that serves HTTP as well.
+    pub(crate) fn with_http(threads: usize) -> Self {
+        Self::with(Config { threads, http_port: Some(0), ..Config::default() })
+    }
+
     fn with(config: Config) -> Self {
         let scenario = FailScenario::setup();
         let logged_before = LOG.len();
-        let config = Config { port: 0, http_port: None, ..config };
+        let config = Config { port: 0, ..config };
         let server = Some(Server::start(config, Seed(1, 2)).unwrap());
         Self { server, logged_before, _scenario: scenario }
     }
@@ -80,6 +91,15 @@ impl Faulty {
     #[track_caller]
     pub(crate) fn connect(&self) -> Wire {
         Wire::connect(self.shared().address)
+    }
+
+    /// Asks HTTP for `path`: all of the answer, of which there is none if HTTP fails.
+    #[track_caller]
+    pub(crate) fn http(&self, path: &str) -> String {
+        let address = self.server.as_ref().expect("it runs").http_address();
+        let mut wire = Wire::connect(address.expect("it serves HTTP"));
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: winter\r\n\r\n"));
+        String::from_utf8(wire.read_to_end()).unwrap()
     }
 
     /// What a piece of background work has gone through.
@@ -120,6 +140,24 @@ impl Drop for Faulty {
 #[track_caller]
 pub(crate) fn fault(point: &str, actions: &str) {
     fail::cfg(point, actions).unwrap();
+}
+
+/// A failpoint at which threads stand still until this is dropped: before the server,
+/// which waits for its threads, though the test has failed.
+pub(crate) struct Pause(&'static str);
+
+impl Pause {
+    #[track_caller]
+    pub(crate) fn at(point: &'static str) -> Self {
+        fault(point, "pause");
+        Self(point)
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        fail::remove(self.0);
+    }
 }
 
 /// Fails unless `table`, which nothing is wrong with, is read and written as ever.
