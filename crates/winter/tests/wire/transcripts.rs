@@ -6,6 +6,7 @@
 //! blocks are played in order.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use winter_testkit::{Server, blocks, play_block};
@@ -92,6 +93,39 @@ fn readme_holds_word_for_word() {
 fn protocol_holds_word_for_word() {
     let (blocks, commands) = play("docs/protocol.md");
     assert!(blocks > 5 && commands > 5, "{blocks} blocks and {commands} commands were played");
+}
+
+/// Typed into `nc` line by line, as the README tells its readers to.
+#[test]
+fn readme_holds_for_whoever_types_it_into_nc() {
+    let server = crate::winter().start();
+    let (document, mut versions, mut typed) = (document("README.md"), Versions::new(), 0);
+    let port = server.address().port().to_string();
+    for (line, block) in blocks(&document) {
+        let mut nc = Command::new("nc")
+            .args(["127.0.0.1", &port])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("nc is there");
+        let mut keyboard = nc.stdin.take().expect("it is piped");
+        let mut screen = BufReader::new(nc.stdout.take().expect("it is piped")).lines();
+        for shown in block.lines().chain(["> QUIT", "bye"]) {
+            if let Some(request) = shown.strip_prefix("> ") {
+                let request = spelled_out(request, &versions);
+                writeln!(keyboard, "{request}").expect("nc reads what is typed");
+                typed += 1;
+                continue;
+            }
+            let printed = screen.next().expect("a line comes").expect("it is text");
+            assert!(fits(shown, &printed, &mut versions), "README.md:{line}: {shown}: {printed}");
+        }
+        // It waits for more to be typed, though the server is gone.
+        drop(keyboard);
+        assert!(screen.next().is_none(), "nothing comes after the goodbye");
+        assert!(nc.wait().expect("nc ends with the connection").success());
+    }
+    assert!(typed > 5, "{typed} lines were typed");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Client libraries and tools as their users run them: each connects without a
 //! word of complaint, and gets from this server what it promises of Redis.
 
+mod handshakes;
 mod node;
 mod python;
 mod redis_rs;

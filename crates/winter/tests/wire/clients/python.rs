@@ -43,6 +43,16 @@ fn redis_py_7_resp2() {
 }
 
 #[test]
+fn redis_py_6_resp3() {
+    python("earlier", "redis", "redis_py.py", &["redis", "PORT", "3"]);
+}
+
+#[test]
+fn redis_py_6_resp2() {
+    python("earlier", "redis", "redis_py.py", &["redis", "PORT", "2"]);
+}
+
+#[test]
 fn redis_py_5_resp3() {
     python("older", "redis", "redis_py.py", &["redis", "PORT", "3"]);
 }
