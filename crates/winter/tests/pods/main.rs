@@ -10,6 +10,7 @@
 
 mod cuts;
 mod forming;
+mod image;
 mod life;
 #[path = "../cluster/load.rs"]
 mod load;
