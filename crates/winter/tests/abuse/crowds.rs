@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
-use winter_testkit::{DEADLINE, Server, eventually};
+use socket2::{SockRef, Socket};
+use winter_testkit::{DEADLINE, Server, eventually, metric};
 
-use crate::watch::{alone, answers, http, info, open_files, resident_bytes};
+use crate::watch::{alone, answers, http, info, open_files, resident_bytes, socket_of};
 use crate::winter;
 
 /// Lets this process hold as many connections as the tests here need.
@@ -181,6 +181,8 @@ fn a_server_out_of_files_waits_and_recovers() {
         (wire.read_line() == "v").then_some(())
     });
     assert_eq!(http(&server, "/livez").0, "HTTP/1.1 200 OK");
+    let errors = metric(&http(&server, "/metrics").1, "winter_accept_errors_total");
+    assert!(errors > Some(0), "{errors:?}");
 }
 
 #[test]
@@ -198,6 +200,24 @@ fn where_files_are_few_so_are_connections_and_it_is_said() {
     assert_eq!(refused, b"-ERR max number of clients reached\r\n");
     assert_eq!(http(&server, "/readyz").0, "HTTP/1.1 200 OK");
     drop(crowd);
+}
+
+/// A peer that vanishes says no goodbye: its machine lost its power, or a wire was cut.
+/// The system finds out, when it was told to look.
+#[test]
+fn whoever_vanishes_is_missed_after_a_minute() {
+    const MINUTE: Option<Duration> = Some(Duration::from_mins(1));
+    let server = winter().start();
+    let client = plain(&server);
+    let scraper = TcpStream::connect_timeout(&server.http(), DEADLINE).unwrap();
+    for peer in [&client, &scraper] {
+        let is_told = |socket: &Socket| socket.tcp_user_timeout().unwrap() == MINUTE;
+        let look = || socket_of(&server, peer).filter(is_told);
+        let socket = eventually("one with unread replies is looked after", look);
+        assert!(socket.keepalive().unwrap(), "so is an idle one");
+        assert_eq!(Some(socket.tcp_keepalive_time().unwrap()), MINUTE);
+        assert!(socket.tcp_keepalive_interval().unwrap() < MINUTE.unwrap());
+    }
 }
 
 #[test]

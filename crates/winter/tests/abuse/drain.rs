@@ -20,7 +20,7 @@ fn ended_well(server: &mut Server) {
 }
 
 /// A client that asks for much and reads nothing: a drain has to wait for it.
-fn greedy(server: &Server) -> Wire {
+pub(crate) fn greedy(server: &Server) -> Wire {
     let mut wire = server.connect();
     wire.exchange("CREATE t\n", "created\n");
     wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(8 << 20)), "ok\n");
@@ -63,6 +63,39 @@ fn a_client_that_never_pauses_does_not_keep_the_node_from_stopping() {
     // Well within the drain's time: the kit's deadline is less.
     ended_well(&mut server);
     shouting.join().unwrap();
+}
+
+/// None of it is answered: a half that were taken for a whole would be.
+#[test]
+fn half_a_command_holds_nothing_up_and_is_not_done() {
+    let mut server =
+        winter().set("WINTER_REQUEST_TIMEOUT", "60m").set("WINTER_DRAIN_TIMEOUT", "60m").start();
+    let mut observer = server.connect();
+    observer.exchange("CREATE t\n", "created\n");
+    let halves = [
+        b"PUT t line half".to_vec(),
+        b"PUT t line whole?\r".to_vec(),
+        b"*4\r\n$3\r\nPUT\r\n$1\r\nt\r\n$1\r\nk\r\n$4\r\nhalf".to_vec(),
+        b"*4\r\n$3\r\nPUT\r\n$1\r\nt\r\n$1\r\nk\r\n$4\r\nhalf\r".to_vec(),
+        // Longer than a session reads at once, and past what is held of it.
+        [b"PUT t long ", &[b'x'; 200_000][..]].concat(),
+        [b"*2\r\n$4\r\nECHO\r\n$100000000\r\n", &[b'x'; 200_000][..]].concat(),
+    ];
+    let mut wires: Vec<_> = halves.iter().map(|_| server.connect()).collect();
+    for (wire, half) in wires.iter_mut().zip(&halves) {
+        wire.send(half);
+    }
+    let sent: usize = halves.iter().map(Vec::len).sum();
+    eventually("all of it has come", || {
+        (info(&mut observer, "total_net_input_bytes") >= sent as u64).then_some(())
+    });
+    server.signal(Signal::TERM);
+    ended_well(&mut server);
+    for (wire, half) in wires.iter_mut().zip(&halves) {
+        let came = wire.read_to_end();
+        let is_refusal = came.starts_with(b"-ERR ") && half.len() > 1_000;
+        assert!(came.is_empty() || is_refusal, "{}", came.escape_ascii());
+    }
 }
 
 #[test]

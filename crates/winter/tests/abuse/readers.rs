@@ -1,11 +1,11 @@
 //! Clients that ask and do not read what they are answered.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use winter_testkit::{Wire, eventually};
+use winter_testkit::{Server, Wire, eventually};
 
-use crate::watch::{alone, info, resident_bytes, unsent_ends};
+use crate::watch::{alone, info, processor_time, resident_bytes, unsent_ends};
 use crate::winter;
 
 /// Sends as many bytes as the server takes without reading any; whether all were taken.
@@ -42,6 +42,46 @@ fn replies_that_nobody_reads_take_little_memory_and_then_the_connection_is_close
         assert!(came.len() < 64 << 20, "{} bytes", came.len());
     }
     assert!(info(&mut other, "used_memory_buffers") < 64 << 10);
+}
+
+/// Waiting costs nothing: not for clients that do not read, nor for such as have
+/// said all that they will say, nor for halves of commands.
+#[test]
+fn whoever_is_waited_for_takes_no_processor_time() {
+    const SPAN: Duration = Duration::from_millis(1_500);
+    let server = ["WINTER_WRITE_TIMEOUT", "WINTER_REQUEST_TIMEOUT", "WINTER_DRAIN_TIMEOUT"]
+        .into_iter()
+        .fold(winter(), |server, wait| server.set(wait, "60m"))
+        .start();
+    let mut first = server.connect();
+    first.exchange("CREATE t\n", "created\n");
+    first.exchange(format!("PUTNEW t big {}\n", "x".repeat(1 << 20)), "ok\n");
+    let wires: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    let scraper = std::net::TcpStream::connect(server.http()).unwrap();
+    for (n, wire) in wires.iter().enumerate() {
+        match n % 4 {
+            // More than the server and the system take in, and less.
+            0 => send_blindly(wire, &b"GET t big\n".repeat(2_000_000)),
+            1 => send_blindly(wire, &b"GET t big\n".repeat(50)),
+            2 => send_blindly(wire, b"*2\r\n$3\r\nGET\r\n$100\r\n"),
+            _ => send_blindly(wire, b"PUT t k half a li"),
+        };
+        if n >= 4 && n % 4 < 2 {
+            wire.stream().shutdown(std::net::Shutdown::Write).unwrap();
+        }
+    }
+    scraper.shutdown(std::net::Shutdown::Write).unwrap();
+    let is_quiet = |server: &Server| {
+        let (before, began) = (processor_time(server), Instant::now());
+        std::thread::sleep(SPAN);
+        // One thread that spins takes all of the span, and all of a longer one.
+        (processor_time(server) - before) * 4 < began.elapsed()
+    };
+    eventually("it waits", || is_quiet(&server).then_some(()));
+    assert_eq!(info(&mut first, "connected_clients"), 9);
+    server.signal(rustix::process::Signal::TERM);
+    eventually("it waits while it drains", || is_quiet(&server).then_some(()));
+    drop(wires);
 }
 
 #[test]

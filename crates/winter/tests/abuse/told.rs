@@ -1,7 +1,12 @@
 //! What an operator is told of what clients do, and what not.
 
+use std::io::Write;
+use std::time::Duration;
+
+use rustix::process::Signal;
 use winter_testkit::{Server, eventually, metric};
 
+use crate::drain::greedy;
 use crate::watch::{alone, fill, http};
 use crate::winter;
 
@@ -72,6 +77,64 @@ fn no_key_no_value_and_no_command_is_logged() {
     }
 }
 
+/// The value of the metric that counts the ends of sessions for this reason.
+#[track_caller]
+fn ended(server: &Server, why: &str) -> u64 {
+    counted(server, &format!("winter_sessions_ended_total{{reason=\"{why}\"}}"))
+}
+
+#[test]
+fn every_end_of_a_session_is_counted_by_its_reason() {
+    let server =
+        winter().set("WINTER_WRITE_TIMEOUT", "300ms").set("WINTER_MAX_MEMORY", "32mb").start();
+    let mut wire = server.connect();
+    wire.exchange("CREATE t\n", "created\n");
+    wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(1 << 20)), "ok\n");
+    let is_counted = |why: &str| {
+        eventually(why, || (ended(&server, why) > 0).then_some(()));
+    };
+    for why in ["slow_reader", "broken", "memory"] {
+        assert_eq!(ended(&server, why), 0, "{why}");
+    }
+    {
+        let mut slow = server.connect();
+        slow.send("GET t big\n".repeat(50));
+        is_counted("slow_reader");
+    }
+    {
+        let mut breaks = server.connect();
+        breaks.exchange("PING\n", "pong\n");
+        socket2::SockRef::from(breaks.stream()).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(breaks);
+        is_counted("broken");
+    }
+    {
+        // Half of the limit is for buffers when it is small: 16 MiB.
+        let halves: Vec<_> = (0..12).map(|_| server.connect()).collect();
+        for half in &halves {
+            let head = b"*4\r\n$3\r\nPUT\r\n$1\r\nt\r\n$1\r\nk\r\n$16000000\r\n";
+            half.stream().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+            let _ = half.stream().write_all(&[&head[..], &vec![b'x'; 4 << 20]].concat());
+        }
+        is_counted("memory");
+    }
+}
+
+#[test]
+fn whom_a_drain_has_sent_away_is_counted() {
+    let long = "60m";
+    let server =
+        winter().set("WINTER_DRAIN_TIMEOUT", long).set("WINTER_WRITE_TIMEOUT", long).start();
+    // HTTP goes on for as long as somebody has to be waited for.
+    let unread = greedy(&server);
+    let mut idle: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    idle.iter_mut().for_each(|wire| wire.exchange("PING\n", "pong\n"));
+    assert_eq!(ended(&server, "drain"), 0);
+    server.signal(Signal::TERM);
+    eventually("they are counted", || (ended(&server, "drain") == 3).then_some(()));
+    drop(unread);
+}
+
 #[test]
 fn whoever_is_turned_away_is_counted() {
     let server = winter()
@@ -82,8 +145,7 @@ fn whoever_is_turned_away_is_counted() {
     let mut wire = server.connect();
     wire.exchange("CREATE t\n", "created\n");
     wire.exchange(format!("PUTNEW t big {}\n", "x".repeat(12 << 20)), "ok\n");
-    let ended =
-        |why: &str| counted(&server, &format!("winter_sessions_ended_total{{reason=\"{why}\"}}"));
+    let ended = |why: &str| ended(&server, why);
     let counted = |name: &str| counted(&server, name);
     assert_eq!(counted("winter_connections_refused_total"), 0);
     assert_eq!(counted("winter_protocol_errors_total"), 0);

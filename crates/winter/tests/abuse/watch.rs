@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use socket2::Socket;
 use winter_testkit::{DEADLINE, Server, Wire, eventually, request};
 
 /// Bytes of the server's memory that are resident.
@@ -17,6 +20,28 @@ pub(crate) fn resident_bytes(server: &Server) -> usize {
 #[track_caller]
 pub(crate) fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
+}
+
+/// The server's end of the connection whose other end is `peer`, once it has it.
+pub(crate) fn socket_of(server: &Server, peer: &TcpStream) -> Option<Socket> {
+    let wanted = peer.local_addr().unwrap();
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    files.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok()).find_map(|number| {
+        let file = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
+        let socket = Socket::from(file);
+        (socket.peer_addr().ok()?.as_socket() == Some(wanted)).then_some(socket)
+    })
+}
+
+/// Processor time that the server has used.
+#[track_caller]
+pub(crate) fn processor_time(server: &Server) -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().skip(11).take(2);
+    TICK * fields.map(|ticks| ticks.parse::<u32>().unwrap()).sum::<u32>()
 }
 
 /// Whether all threads of the server are stopped, as SIGSTOP does it in its own time.
