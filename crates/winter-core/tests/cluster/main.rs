@@ -3,6 +3,7 @@
 
 mod corpus;
 mod entry;
+mod formats;
 mod kit;
 mod meta;
 mod packed;

@@ -5,6 +5,9 @@
 //! entry are copied once into a message, and not at all out of it. Messages of a
 //! snapshot end in a checksum of all that stands before it.
 
+#[cfg(test)]
+mod formats;
+
 use bytes::{Bytes, BytesMut};
 use openraft::EntryPayload;
 use openraft::raft::{
