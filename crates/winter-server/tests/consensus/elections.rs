@@ -111,6 +111,29 @@ async fn no_lease_read_is_answered_once_another_may_lead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_asks_a_majority_by_quorum_even_within_the_lease() {
+    const READS: usize = 20;
+    let cluster = Cluster::of(3).await;
+    cluster.write("before").await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    let messages = async |policy| {
+        cluster.network.weather(|weather| weather.prompt_messages = 0);
+        for _ in 0..READS {
+            assert_eq!(group.read_barrier(policy).await, Ok(()));
+        }
+        cluster.network.weather(|weather| weather.prompt_messages)
+    };
+    assert_eq!(messages(ReadPolicy::Lease).await, 0, "the lease was confirmed a moment ago");
+    let asked = messages(ReadPolicy::Quorum).await;
+    assert!(asked >= READS, "{asked} messages for {READS} reads");
+
+    cluster.part(&[leader]);
+    assert_eq!(group.read_barrier(ReadPolicy::Lease).await, Ok(()), "nobody else leads yet");
+    assert_eq!(group.read_barrier(ReadPolicy::Quorum).await, Err(ReadError::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
 async fn proposals_during_a_loss_are_done_once_or_not_at_all() {
     let cluster = Cluster::of(3).await;
     let mut told = Vec::new();
@@ -202,6 +225,38 @@ async fn a_replica_that_hears_nothing_does_not_depose_the_leader() {
     cluster.settle().await;
     assert_eq!(cluster.leader().await, leader);
     assert_eq!(cluster.status(leader).term, term, "no election was held");
+}
+
+/// A replica that is not heard, or hears nothing, whether it led or not.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_works_one_way_brings_few_elections_and_then_none() {
+    for (led, is_mute) in [(true, true), (true, false), (false, true), (false, false)] {
+        let cluster = Cluster::of(3).await;
+        cluster.write("before").await;
+        let leader = cluster.leader().await;
+        let before = cluster.status(leader).term;
+        let hindered = if led { leader } else { cluster.others(&[leader])[0] };
+        let others = cluster.others(&[hindered]);
+        for &other in &others {
+            let (from, to) = if is_mute { (hindered, other) } else { (other, hindered) };
+            cluster.cut(from, to);
+        }
+        let highest = || {
+            let terms = cluster.nodes().into_iter().map(|node| cluster.status(node).term);
+            terms.max().unwrap()
+        };
+        sleep(cluster.options.election_max * 20).await;
+        let new = cluster.leader_among(&others).await;
+        let settled = highest();
+        let elections = settled - before;
+        assert!(elections <= if led { 3 } else { 0 }, "{elections}, {led} {is_mute}");
+        sleep(cluster.options.election_max * 40).await;
+        cluster.group(new).propose("meanwhile".into()).await.unwrap();
+        assert_eq!(highest(), settled, "elections went on, {led} {is_mute}");
+        cluster.heal();
+        cluster.settle().await;
+        assert!(highest() <= settled + 1, "the healed one deposes nobody, {led} {is_mute}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,8 @@ pub(crate) struct Ledger {
     pub(crate) entries: usize,
     /// How often the ledger was frozen: it is no part of what is agreed on.
     pub(crate) freezes: Freezes,
+    /// How many of the next states that are frozen here are garbage; nor is this.
+    pub(crate) spoils: Freezes,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,14 @@ impl Freezes {
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn set(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
 }
+
+/// What no ledger begins with.
+const GARBAGE: u64 = u64::MAX;
 
 /// A line's number in the ledger, and what stands there.
 pub(crate) type Line = (usize, Bytes);
@@ -69,7 +78,9 @@ impl Machine for Ledger {
     fn freeze(&self) -> Frozen {
         self.freezes.0.fetch_add(1, Ordering::Relaxed);
         let mut bytes = BytesMut::new();
-        bytes.put_u64(self.entries as u64);
+        let spoils = self.spoils.count();
+        self.spoils.set(spoils.saturating_sub(1));
+        bytes.put_u64(if spoils > 0 { GARBAGE } else { self.entries as u64 });
         for (stamp, operation) in &self.lines {
             bytes.put_u64(*stamp);
             put(&mut bytes, operation);
@@ -121,6 +132,9 @@ pub(crate) struct Arriving(BytesMut);
 impl Target for Arriving {
     fn push(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
         self.0.extend_from_slice(chunk);
+        if self.0.starts_with(&GARBAGE.to_be_bytes()) {
+            return Err(Unreadable("as the test wants it"));
+        }
         Ok(())
     }
 }

@@ -32,8 +32,9 @@ pub(crate) struct Weather {
     /// The longest message on the bulk lane, and how many there were.
     pub(crate) bulk_bytes_max: usize,
     pub(crate) bulk_messages: usize,
-    /// The longest message on the other one.
+    /// The longest message on the other one, and how many there were.
     pub(crate) prompt_bytes_max: usize,
+    pub(crate) prompt_messages: usize,
     random: fastrand::Rng,
 }
 
@@ -48,6 +49,7 @@ impl Default for Weather {
             bulk_bytes_max: 0,
             bulk_messages: 0,
             prompt_bytes_max: 0,
+            prompt_messages: 0,
             random: fastrand::Rng::with_seed(7),
         }
     }
@@ -86,6 +88,7 @@ impl Network {
     fn note(&self, lane: Lane, body: Bytes) -> Bytes {
         self.weather(|weather| match lane {
             Lane::Prompt => {
+                weather.prompt_messages += 1;
                 weather.prompt_bytes_max = weather.prompt_bytes_max.max(body.len());
                 body
             }

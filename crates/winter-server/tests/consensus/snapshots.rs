@@ -140,3 +140,55 @@ async fn a_follower_that_was_away_too_long_is_sent_a_snapshot() {
     assert_eq!(cluster.settle().await.lines.len(), 100);
     assert_eq!(cluster.freezes(), 1);
 }
+
+/// Slow chunks to a learner, of which some are there.
+async fn midway(cluster: &mut Cluster) -> NodeId {
+    cluster.network.weather(|weather| {
+        weather.delay = (Duration::from_millis(40), Duration::from_millis(60));
+    });
+    let node = add(cluster).await;
+    until("some of it is there", || cluster.network.weather(|weather| weather.bulk_messages) > 3)
+        .await;
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_goes_on_after_a_short_cut() {
+    let mut cluster = full().await;
+    let node = midway(&mut cluster).await;
+    cluster.part(&[node]);
+    sleep(Duration::from_secs(7)).await;
+    assert!(cluster.lines(node).is_empty(), "it had not come whole");
+    cluster.heal();
+    cluster.group(cluster.leader().await).caught_up(node, DEADLINE).await.unwrap();
+    assert_eq!(cluster.settle().await.lines.len(), 50);
+    assert_eq!(cluster.freezes(), 1, "the rest of it was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_a_long_cut_ended_is_begun_anew() {
+    let mut cluster = full().await;
+    let node = midway(&mut cluster).await;
+    cluster.part(&[node]);
+    // What is written meanwhile is in no part of what had come.
+    cluster.write("meanwhile").await;
+    sleep(Duration::from_secs(90)).await;
+    assert!(cluster.lines(node).is_empty(), "half a state is none");
+    cluster.heal();
+    cluster.group(cluster.leader().await).caught_up(node, DEADLINE).await.unwrap();
+    assert_eq!(cluster.settle().await.lines.len(), 51);
+    assert_eq!(cluster.freezes(), 2, "another was cut");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_cannot_be_read_is_refused_and_the_next_one_taken() {
+    let mut cluster = full().await;
+    cluster.group(cluster.leader().await).machine(|ledger| ledger.spoils.set(2));
+    let node = add(&mut cluster).await;
+    until("it was refused", || cluster.freezes() == 2).await;
+    assert!(cluster.lines(node).is_empty(), "nothing of it was taken");
+    cluster.group(cluster.leader().await).caught_up(node, DEADLINE).await.unwrap();
+    assert_eq!(cluster.settle().await.lines.len(), 50);
+    assert_eq!(cluster.freezes(), 3);
+    assert!(cluster.counters.snapshots_failed.read() >= 2);
+}
