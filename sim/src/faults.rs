@@ -60,6 +60,11 @@ impl Kind {
         (Self::Dns, 3),
     ];
 
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::WEIGHTS.into_iter().map(|(kind, _)| kind)
+    }
+
     /// One of them.
     pub fn draw(dice: &mut Dice) -> Self {
         let weights = Self::WEIGHTS.map(|(_, weight)| weight);

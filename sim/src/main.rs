@@ -15,10 +15,11 @@ usage: winter-sim [--seed N | --seeds A..B] [--plan NAME] [--broken NAME]
 
   --seed N        one run (default: 1)
   --seeds A..B    the runs from A up to B, B not among them
-  --plan NAME     what happens to the nodes: chance (the default), or amnesia: one
-                  forgets while another lags and a third is cut off
+  --plan NAME     what happens to the nodes: chance (the default); amnesia: one
+                  forgets while another lags and a third is cut off; or clocks: a
+                  leader whose clock is ahead is cut off
   --broken NAME   nodes that are broken on purpose: reads-without-barrier,
-                  acknowledges-early or identity-twice
+                  acknowledges-early, identity-twice or expires-by-own-clock
   --twice         each run twice, to see that one seed gives one trace
   --log LEVEL     show the nodes' logs, too: error, warn, info or debug
   --history       show what clients asked and were told";
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         let options = match arguments.plan {
             Plan::Chance => Options::of(seed),
             Plan::Amnesia => Options::amnesia(seed),
+            Plan::Clocks => Options::clocks(seed),
         };
         let options = Options { broken: arguments.broken, ..options };
         println!("{options}");
@@ -84,6 +86,7 @@ fn read(words: &[String]) -> Option<Arguments> {
                 arguments.plan = match words.next()?.as_str() {
                     "chance" => Plan::Chance,
                     "amnesia" => Plan::Amnesia,
+                    "clocks" => Plan::Clocks,
                     _ => return None,
                 };
             }

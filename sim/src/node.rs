@@ -36,8 +36,8 @@ pub struct Slot {
     number: usize,
     /// The node that runs, for the simulator to look at.
     pub cluster: RefCell<Option<Cluster>>,
-    /// The clock of the node that runs.
-    pub hand: Cell<Option<&'static Hand>>,
+    /// The clock of the node that runs, and when the simulator started it.
+    pub hand: Cell<Option<(&'static Hand, Duration)>>,
     /// Set when the node wants to be started again.
     pub ended: Arc<AtomicBool>,
     /// Tells the node to leave.
@@ -63,6 +63,16 @@ impl Slot {
             first_start,
             options: options.clone(),
         }
+    }
+
+    /// By how many milliseconds the running node's clock is ahead of the true time,
+    /// when that is `now` after the beginning.
+    #[must_use]
+    pub fn ahead_millis(&self, now: Duration) -> Option<i64> {
+        let (hand, started) = self.hand.get()?;
+        let shown = i64::try_from(hand.after(now - started).as_millis()).expect("it is in range");
+        let is = i64::try_from((EPOCH + now).as_millis()).expect("it is in range");
+        Some(shown - is)
     }
 
     fn config(&self) -> Config {
@@ -104,13 +114,14 @@ pub async fn run(slot: Rc<Slot>) -> turmoil::Result {
     let first = Mutex::new(Some(identities.roll()));
     let entropy = move || first.lock().take().unwrap_or_else(|| chance.lock().roll());
 
-    let off = if options.clocks_lie { 3_600_000 } else { 5 };
-    let started_at = EPOCH + Duration::from_millis(dice.below(off)) + turmoil_elapsed();
+    let off = u64::try_from(options.clock_error.as_millis()).expect("it is short");
+    let elapsed = turmoil_elapsed();
+    let started_at = EPOCH + Duration::from_millis(dice.below(off)) + elapsed;
     let most = if options.clocks_lie { 20_000 } else { 50 };
     let fast = i32::try_from(dice.below(2 * most)).expect("it is small");
     let fast = fast - i32::try_from(most).expect("it is small");
     let hand: &'static Hand = Box::leak(Box::new(Hand::new(started_at, fast)));
-    slot.hand.set(Some(hand));
+    slot.hand.set(Some((hand, elapsed)));
 
     let seed = Seed(dice.roll(), dice.roll());
     let config = slot.config();

@@ -6,6 +6,14 @@ use std::time::Duration;
 use winter_server::consensus::ReadPolicy;
 use winter_sim::dice::Dice;
 
+/// By how much clocks differ that are kept in step.
+const CLOCK_ERROR_USUAL: Duration = Duration::from_millis(5);
+/// By how much clocks are wrong when times to live are still to be seen: some of
+/// them are over too soon, some last too long.
+const CLOCK_ERROR_SMALL: Duration = Duration::from_secs(2);
+/// By how much they are wrong when nothing lives as long as it should.
+const CLOCK_ERROR_GREAT: Duration = Duration::from_secs(3_600);
+
 /// A way to break the nodes on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -15,14 +23,17 @@ pub enum Broken {
     Acknowledgements,
     /// A node that comes back has its former identity, and nothing else.
     Identity,
+    /// Leaders decide what has expired by their own clocks alone.
+    Expiry,
 }
 
 impl Broken {
     /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("reads-without-barrier", Self::Reads),
         ("acknowledges-early", Self::Acknowledgements),
         ("identity-twice", Self::Identity),
+        ("expires-by-own-clock", Self::Expiry),
     ];
 }
 
@@ -34,6 +45,8 @@ pub enum Plan {
     Chance,
     /// Again and again a replica forgets, while another lags and the third is cut off.
     Amnesia,
+    /// Again and again a leader whose clock is ahead of all others' is cut off.
+    Clocks,
 }
 
 /// What a run is like. All of it follows from the seed but
@@ -62,9 +75,10 @@ pub struct Options {
     pub fault_pause: Duration,
     /// The most that a client waits before it asks again.
     pub think: Duration,
-    /// Whether nodes' clocks are off by up to an hour, and put forward. Entries
-    /// have no time to live then, for nobody could say when it is over.
+    /// Whether nodes' clocks are off, run fast or slow, and are put forward.
     pub clocks_lie: bool,
+    /// By how much at the most a clock is off at its node's start, and is put forward.
+    pub clock_error: Duration,
     /// Whether clients make and drop tables more than they use them.
     pub tables_come_and_go: bool,
     /// What happens to the nodes.
@@ -85,7 +99,7 @@ impl Options {
         let faults = millis(60_000, 120_000);
         let fault_pause = millis(500, 5_000);
         let think = millis(20, 120);
-        Self {
+        let mut options = Self {
             seed,
             nodes: if dice.percent(70) { 3 } else { 5 },
             clients: 4,
@@ -98,10 +112,16 @@ impl Options {
             fault_pause,
             think,
             clocks_lie: dice.percent(40),
+            clock_error: CLOCK_ERROR_USUAL,
             tables_come_and_go: dice.percent(30),
             plan: Plan::Chance,
             broken: None,
+        };
+        if options.clocks_lie {
+            options.clock_error =
+                if dice.percent(50) { CLOCK_ERROR_SMALL } else { CLOCK_ERROR_GREAT };
         }
+        options
     }
 
     /// What `seed` makes of [`Plan::Amnesia`]: as many nodes as it takes for the
@@ -109,7 +129,26 @@ impl Options {
     #[must_use]
     pub fn amnesia(seed: u64) -> Self {
         let plan = Plan::Amnesia;
-        Self { nodes: 5, partitions: 1, clocks_lie: false, plan, ..Self::of(seed) }
+        let clock_error = CLOCK_ERROR_USUAL;
+        Self { nodes: 5, partitions: 1, clocks_lie: false, clock_error, plan, ..Self::of(seed) }
+    }
+
+    /// What `seed` makes of [`Plan::Clocks`]: leaders that read without being asked to
+    /// confirm each time, of entries most of which expire.
+    #[must_use]
+    pub fn clocks(seed: u64) -> Self {
+        Self {
+            nodes: 3,
+            clients: 16,
+            partitions: 1,
+            reads: ReadPolicy::Lease,
+            think: Duration::from_millis(20),
+            clocks_lie: true,
+            clock_error: CLOCK_ERROR_SMALL,
+            tables_come_and_go: false,
+            plan: Plan::Clocks,
+            ..Self::of(seed)
+        }
     }
 
     /// The command that runs it again.
@@ -117,7 +156,11 @@ impl Options {
     pub fn command(&self) -> String {
         let broken = Broken::ALL.iter().find(|(_, broken)| Some(*broken) == self.broken);
         let broken = broken.map_or(String::new(), |(name, _)| format!(" --broken {name}"));
-        let plan = if self.plan == Plan::Amnesia { " --plan amnesia" } else { "" };
+        let plan = match self.plan {
+            Plan::Chance => "",
+            Plan::Amnesia => " --plan amnesia",
+            Plan::Clocks => " --plan clocks",
+        };
         format!("cargo xtask sim --seed {}{plan}{broken}", self.seed)
     }
 }

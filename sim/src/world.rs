@@ -3,6 +3,7 @@
 
 mod amnesia;
 mod checks;
+mod clocks;
 mod happen;
 
 use std::any::Any;
@@ -82,6 +83,7 @@ pub fn run(options: Options, log: Option<Level>) -> Report {
     sabotage::set(match options.broken {
         Some(Broken::Reads) => Some(Sabotage::ReadsWithoutBarrier),
         Some(Broken::Acknowledgements) => Some(Sabotage::AcknowledgesEarly),
+        Some(Broken::Expiry) => Some(Sabotage::ExpiresByOwnClock),
         Some(Broken::Identity) | None => None,
     });
     tracing::subscriber::with_default(subscriber, || World::new(options, trace).run())
@@ -217,8 +219,10 @@ impl World<'_> {
     fn suffer(&mut self) -> Result<(), String> {
         self.asking.is_on.set(true);
         self.go_on(Duration::from_secs(2))?;
-        if self.options.plan == Plan::Amnesia {
-            return self.forget();
+        match self.options.plan {
+            Plan::Chance => {}
+            Plan::Amnesia => return self.forget(),
+            Plan::Clocks => return self.misjudge(),
         }
         let end = self.sim.elapsed() + self.options.faults;
         while self.sim.elapsed() < end {
@@ -349,13 +353,22 @@ impl World<'_> {
 }
 
 fn asking(options: &Options) -> Asking {
-    let expire_percent = if options.clocks_lie { 0 } else { 10 };
-    let usual = Mix { touch: if options.clocks_lie { 0 } else { 5 }, ..Mix::default() };
+    // Where clocks are wrong, it is lives that are to be looked at.
+    let expire_percent = match options.plan {
+        Plan::Clocks => 50,
+        _ if options.clocks_lie => 30,
+        _ => 10,
+    };
+    let mix = match options.plan {
+        Plan::Clocks => Mix { get: 300, put_new: 0, cas: 0, delete: 0, drop: 0, ..Mix::default() },
+        _ if options.tables_come_and_go => Mix::lifecycles(),
+        _ => Mix::default(),
+    };
     let workload = Workload::new(workload::Options {
         seed: options.seed,
         expire_percent,
         ttl_millis: 200..=3_000,
-        mix: if options.tables_come_and_go { Mix::lifecycles() } else { usual },
+        mix,
         ..workload::Options::default()
     });
     Asking {

@@ -10,6 +10,9 @@ pub enum Sabotage {
     ReadsWithoutBarrier,
     /// A leader says `ok` to a `PUTNEW` or `DELETE` before the entry is committed.
     AcknowledgesEarly,
+    /// A leader says `nil` of an entry that has expired by its own clock, and commits
+    /// no tick by which the next leader would know.
+    ExpiresByOwnClock,
 }
 
 thread_local! {

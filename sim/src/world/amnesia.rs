@@ -42,7 +42,7 @@ impl World<'_> {
     }
 
     /// The hosts with the partition's replicas, the leader first.
-    fn replicas(&self) -> Option<[usize; 3]> {
+    pub(super) fn replicas(&self) -> Option<[usize; 3]> {
         let views = self.views();
         let host_of = |node: &NodeId| {
             views.iter().find(|(_, view)| view.node == Some(*node)).map(|(number, _)| *number)
@@ -57,7 +57,7 @@ impl World<'_> {
         hosts.try_into().ok()
     }
 
-    fn plan(&mut self, kind: Kind, node: usize, lasts: Duration) {
+    pub(super) fn plan(&mut self, kind: Kind, node: usize, lasts: Duration) {
         let others = self.others(kind, node);
         self.afflict(kind, node, others, lasts);
     }

@@ -11,9 +11,9 @@ use winter_sim::linearizability::{self, TableMoments, Verdict, check};
 
 use super::World;
 
-/// By how much a deadline may differ from what clients measure: clocks are off
-/// by 5 ms, run apart by some more, and time goes on in steps.
-const EPSILON: Duration = Duration::from_millis(60);
+/// By how much a deadline may differ from what clients measure beside what clocks
+/// are apart: they are read now and then, and time goes on in steps.
+const EPSILON: Duration = Duration::from_millis(25);
 /// Copies of each partition.
 const REPLICAS: usize = 3;
 
@@ -25,11 +25,40 @@ pub(super) struct Seen {
     /// nodes may lead in one term, for a leader is a term and a node; but no two
     /// may apply different entries in one place.
     states: BTreeMap<(u16, u64), (u64, NodeId)>,
+    /// By how many milliseconds a clock was ahead of the true time, at the least and
+    /// at the most.
+    ahead: Option<(i64, i64)>,
+}
+
+impl Seen {
+    /// By how many milliseconds the clock furthest ahead was ahead of the true time.
+    pub(super) fn ahead_most(&self) -> i64 {
+        self.ahead.unwrap_or_default().1
+    }
+
+    /// How far clocks were apart. A partition's time is the highest that a leader's
+    /// clock has shown: never further behind the true time than the clock that is
+    /// furthest behind, nor further ahead than the one that is furthest ahead. So a
+    /// life is too short or too long by what is between those two, and no more.
+    fn clocks_apart(&self) -> Duration {
+        let (least, most) = self.ahead.unwrap_or_default();
+        Duration::from_millis(most.abs_diff(least))
+    }
 }
 
 impl World<'_> {
+    /// Takes down how wrong the nodes' clocks are.
+    pub(super) fn read_clocks(&mut self) {
+        let now = self.sim.elapsed();
+        for ahead in self.slots.iter().filter_map(|slot| slot.ahead_millis(now)) {
+            let (least, most) = self.seen.ahead.unwrap_or((ahead, ahead));
+            self.seen.ahead = Some((least.min(ahead), most.max(ahead)));
+        }
+    }
+
     /// Looks at the nodes for what may never be.
     pub(super) fn look(&mut self) {
+        self.read_clocks();
         let mut problems = Vec::new();
         for (number, view) in self.views() {
             self.seen.clusters.extend(view.cluster);
@@ -113,8 +142,14 @@ impl World<'_> {
         if self.script.borrow().lies > 0 {
             self.coverage.saw("DNS lied");
         }
+        let apart = self.seen.clocks_apart();
+        if apart > Duration::from_secs(60) {
+            self.coverage.saw("clocks minutes apart");
+        } else if apart > Duration::from_secs(1) {
+            self.coverage.saw("clocks seconds apart");
+        }
         let options = linearizability::Options {
-            epsilon: EPSILON,
+            epsilon: EPSILON + self.seen.clocks_apart(),
             table_moments: TableMoments::OnePerKey,
             ..linearizability::Options::default()
         };

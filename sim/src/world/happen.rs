@@ -122,10 +122,13 @@ impl World<'_> {
                 self.slots[node].leave.notify_one();
             }
             Kind::Clock => {
-                let by = Duration::from_millis(1 + self.dice.below(3_600_000));
-                if let Some(hand) = self.slots[node].hand.get() {
+                let most = u64::try_from(self.options.clock_error.as_millis()).unwrap_or(1);
+                let by = Duration::from_millis(1 + self.dice.below(most));
+                self.read_clocks();
+                if let Some((hand, _)) = self.slots[node].hand.get() {
                     hand.put_forward(by);
                 }
+                self.read_clocks();
             }
             Kind::Dns => {
                 let mood = (self.sim.lookup(own), self.mood());

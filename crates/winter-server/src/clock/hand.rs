@@ -36,7 +36,13 @@ impl Hand {
 
     /// What it shows.
     pub(super) fn now(&self) -> Timestamp {
-        let elapsed = self.started.elapsed().as_secs_f64() * (1.0 + f64::from(self.fast) / 1e6);
+        self.after(self.started.elapsed())
+    }
+
+    /// What it shows so long after its start, as far as it was put forward by now.
+    #[must_use]
+    pub fn after(&self, elapsed: Duration) -> Timestamp {
+        let elapsed = elapsed.as_secs_f64() * (1.0 + f64::from(self.fast) / 1e6);
         let at = self.started_at + Duration::from_secs_f64(elapsed.max(0.0));
         let millis = u64::try_from(at.as_millis()).expect("584 million years");
         Timestamp::from_millis(millis + self.forward.load(Ordering::Relaxed))

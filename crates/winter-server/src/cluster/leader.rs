@@ -287,6 +287,10 @@ fn read(
 ) -> Option<Answer> {
     match replica.read(now, table, key, op) {
         Read::Answer(reply) => Some(Answer::of(&reply)),
+        #[cfg(feature = "sim")]
+        Read::NeedsTick if crate::sabotage::is(crate::sabotage::Sabotage::ExpiresByOwnClock) => {
+            Some(Answer::Nil)
+        }
         Read::NeedsTick => None,
     }
 }
