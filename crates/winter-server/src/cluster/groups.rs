@@ -164,3 +164,21 @@ const LOG_BYTES_LEAST: usize = 1 << 20;
 
 /// Shares a map between the many who read it.
 pub(crate) type SharedMap = RwLock<Arc<Map>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_have_a_sixteenth_of_the_memory_between_them() {
+        let wait = Duration::from_secs(1);
+        for (memory, partitions) in [(1_u64 << 30, 16), (1 << 40, 256), (16 << 30, 1)] {
+            let each = options(memory, partitions, wait).log_bytes_max as u64;
+            let all = each * (u64::from(partitions) + 1);
+            let share = memory / 16;
+            assert!((share - 256..=share).contains(&all), "{all} of {share}");
+        }
+        let least = options(64 << 20, 256, wait).log_bytes_max;
+        assert_eq!(least, LOG_BYTES_LEAST, "a log that is too short is of no use");
+    }
+}
