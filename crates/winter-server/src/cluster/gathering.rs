@@ -16,16 +16,31 @@ pub(super) enum Begun {
     Pending { slot: usize, is_write: bool },
 }
 
+/// Bytes that reads have answered after which a peer's other commands are not begun
+/// with: they would not fit into one frame with the longest value. It asks for them again.
+const READ_BYTES_MAX: usize = 256 << 10;
+
 /// Commands on keys that were begun with, of one partition or of several, and
 /// whoever waits for them is woken once.
-#[derive(Default)]
 pub(crate) struct Gathering {
     pub(super) gather: Gather<Answer>,
     /// What each ask's commands came to so far.
     pub(super) asks: Vec<Vec<Begun>>,
+    /// How much reads may answer yet; one more may answer all that it has.
+    pub(super) room: usize,
 }
 
 impl Gathering {
+    /// For a session of this node.
+    pub(super) fn for_here() -> Self {
+        Self { gather: Gather::default(), asks: Vec::new(), room: usize::MAX }
+    }
+
+    /// For another node, to which all answers travel together.
+    pub(super) fn for_a_peer() -> Self {
+        Self { room: READ_BYTES_MAX, ..Self::for_here() }
+    }
+
     /// Each ask's outcomes, in the order in which they were begun with.
     pub(crate) async fn outcomes(self) -> Vec<Vec<Outcome>> {
         let gathered = if self.gather.is_empty() { Vec::new() } else { self.gather.await };

@@ -112,7 +112,7 @@ impl Inner {
     async fn ask_together(self: &Arc<Self>, parts: &[Part], deadline: Instant) -> Vec<First> {
         let mut firsts: Vec<First> = Vec::new();
         firsts.resize_with(parts.len(), || First::NotAsked);
-        let (mut here, mut begun) = (Gathering::default(), Vec::new());
+        let (mut here, mut begun) = (Gathering::for_here(), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (number, part) in parts.iter().enumerate() {
             let leader = self.candidate(GroupId::Data(part.partition), None, 0);
@@ -178,7 +178,8 @@ impl Inner {
         self: &Arc<Self>,
         several: Vec<(PartitionId, &[u8])>,
     ) -> Vec<Result<Bytes, NotDone>> {
-        let (mut gathering, mut begun, mut others) = (Gathering::default(), Vec::new(), Vec::new());
+        let (mut gathering, mut begun, mut others) =
+            (Gathering::for_a_peer(), Vec::new(), Vec::new());
         for (number, &(partition, body)) in several.iter().enumerate() {
             if self.begin_here(partition, body, &mut gathering) {
                 begun.push(number);
@@ -190,7 +191,14 @@ impl Inner {
         if !others.is_empty() {
             let others = others.into_iter().map(|(n, answer)| async move { (n, answer.await) });
             let others = Box::pin(futures_util::future::join_all(others));
-            others.await.into_iter().for_each(|(number, answer)| answers[number] = answer);
+            let mut room = gathering.room;
+            for (number, answer) in others.await {
+                // Each had room as if it were alone. Reads that do not fit in are asked for alone.
+                if room > 0 || !is_read_only(several[number].1) {
+                    room = room.saturating_sub(answer.as_ref().map_or(0, Bytes::len));
+                    answers[number] = answer;
+                }
+            }
         }
         for (number, outcomes) in begun.into_iter().zip(gathering.outcomes().await) {
             answers[number] = Ok(wire::encode(&outcomes));
@@ -245,10 +253,21 @@ impl Inner {
                 break;
             }
             body = rest_of(&part.body, done.len());
-            sleep(PAUSE).await;
+            // Who has begun with some goes on with the others as soon as it is asked.
+            if begun == 0 {
+                sleep(PAUSE).await;
+            }
         }
         done.resize(count, Outcome::NotDone);
         done
+    }
+}
+
+/// Whether nothing that is asked of a partition writes.
+fn is_read_only(body: &[u8]) -> bool {
+    match wire::decode::<Ask<'_>>(body) {
+        Some(Ask::Keys(commands)) => commands.iter().all(|command| !command.op().is_write()),
+        _ => false,
     }
 }
 

@@ -11,6 +11,7 @@ use winter_core::cluster::entry::{self, Operation, TableRef};
 use winter_core::cluster::replica::{Read, Replica};
 use winter_core::command::KeyOp;
 use winter_core::fault::{Fault, Kind};
+use winter_core::reply::Reply;
 use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
@@ -20,7 +21,7 @@ use super::machines::DataMachine;
 use super::usage::Limits;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
 use crate::clock::Clock;
-use crate::consensus::{Gather, Group, ProposeError, ReadError, ReadPolicy};
+use crate::consensus::{Group, ProposeError, ReadError, ReadPolicy};
 use crate::node::table::Tally;
 
 /// A replica of a partition on this node, asked as if it led: it says so if it does not.
@@ -106,10 +107,10 @@ impl Leader {
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it.
     async fn keys(&self, commands: &[Command<'_>]) -> Vec<Outcome> {
-        let mut gathering = Gathering::default();
+        let mut gathering = Gathering::for_a_peer();
         let mut begun = Vec::with_capacity(commands.len());
         let mut is_final = false;
-        while !self.begin(commands, &mut begun, is_final, &mut gathering.gather) {
+        while !self.begin(commands, &mut begun, is_final, &mut gathering) {
             // What others hold is known as of their last pulse: before a write is
             // refused, each tells once more.
             sleep(HEARD_AGAIN).await;
@@ -131,7 +132,7 @@ impl Leader {
             return false;
         }
         let mut begun = Vec::with_capacity(commands.len());
-        let is_whole = self.begin(&commands, &mut begun, true, &mut gathering.gather);
+        let is_whole = self.begin(&commands, &mut begun, true, gathering);
         assert!(is_whole, "only a quota is waited for");
         gathering.asks.push(begun);
         true
@@ -153,23 +154,30 @@ impl Leader {
 
     /// Begins with the commands that were not: whether with all. A write whose
     /// table's quota may have room soon is not begun with, nor what follows it; if
-    /// this `is_final`, it is refused instead.
+    /// this `is_final`, it is refused instead. What follows reads that answer so much
+    /// that there is no room for more has ended, with nothing done.
     fn begin(
         &self,
         commands: &[Command<'_>],
         begun: &mut Vec<Begun>,
         is_final: bool,
-        gather: &mut Gather<Answer>,
+        gathering: &mut Gathering,
     ) -> bool {
         let now = self.clock.now();
         let in_order = commands.iter().any(|command| command.op().is_write());
         let is_full = in_order && self.limits.is_full(|| self.group.voters());
         let from = begun.len();
+        let Gathering { gather, room, .. } = gathering;
         let mut packing = Packing::new(&self.group, gather, from);
+        let mut longest_written = 0;
         let mut counted = (TableId(0), Tally::default());
         self.group.machine(|machine| {
             machine.with(|replica| {
                 for command in &commands[from..] {
+                    if *room == 0 {
+                        begun.resize_with(commands.len(), || Begun::Ended(Outcome::NotDone));
+                        break;
+                    }
                     let Some(table) = replica.table_by_name(command.table).cloned() else {
                         begun.push(Begun::Ended(Outcome::Done(Answer::MissingTable)));
                         continue;
@@ -179,9 +187,23 @@ impl Leader {
                     let key = HashedKey::new(self.seed, command.key);
                     let reference = reference(&table);
                     let done = machine.supervise(replica, &table, |replica| {
-                        if in_order { None } else { read(replica, now, reference, key, &op) }
+                        if is_write {
+                            return None;
+                        }
+                        if !in_order {
+                            let answer = read(replica, now, reference, key, &op);
+                            *room =
+                                room.saturating_sub(answer.as_ref().map_or(0, Answer::data_bytes));
+                            return answer;
+                        }
+                        // What a read answers after writes is known only when it is done.
+                        let known = read_bytes(replica, now, reference, key, &op);
+                        *room = room.saturating_sub(known.max(longest_written));
+                        None
                     });
                     let mut answer = done.unwrap_or_else(|fault| Some(fault.into()));
+                    let written = op.written().map_or(0, |write| write.data.len());
+                    longest_written = longest_written.max(written);
                     let mut asked = Tally { operations: 1, ..Tally::default() };
                     if answer.is_none()
                         && is_write
@@ -292,6 +314,20 @@ fn read(
             Some(Answer::Nil)
         }
         Read::NeedsTick => None,
+    }
+}
+
+/// How much data a read would answer here and now.
+fn read_bytes(
+    replica: &mut Replica,
+    now: Timestamp,
+    table: TableRef,
+    key: HashedKey<'_>,
+    op: &KeyOp<'_>,
+) -> usize {
+    match replica.read(now, table, key, op) {
+        Read::Answer(Reply::Data(data) | Reply::VersionData(_, data)) => data.len(),
+        _ => 0,
     }
 }
 

@@ -143,6 +143,14 @@ impl Answer {
         }
     }
 
+    /// How long an entry's data in it is.
+    pub(crate) fn data_bytes(&self) -> usize {
+        match self {
+            Self::Data(data) | Self::VersionData(_, data) => data.len(),
+            _ => 0,
+        }
+    }
+
     /// The reply, as a dialect writes it.
     pub(crate) fn reply(&self) -> Reply<'_> {
         match self {

@@ -128,3 +128,25 @@ fn redis_cli_talks_to_any_node() {
     assert_eq!(redis_cli(1, &["PUTNEW", "t", "k", "a b"]), "ok\n");
     assert_eq!(redis_cli(2, &["-3", "GET", "t", "k"]), "a b\n");
 }
+
+#[test]
+fn long_values_that_are_read_together_come_back_through_every_node() {
+    const LENGTH: usize = 900_000;
+    // A message between nodes has room for the longest value, and for little beside it.
+    let cluster = winter().set("WINTER_MAX_VALUE", "1mb").start();
+    create(&mut cluster.connect(0), "t");
+    let value = "x".repeat(LENGTH);
+    cluster.connect(0).exchange(format!("PUTNEW t k {value}\n"), "ok\n");
+    for number in 0..3 {
+        // All of one partition: more than nodes send each other at a time.
+        let mut wire = cluster.connect(number);
+        wire.send("GET t k\n".repeat(5) + "PUTNEW t k w\nGET t k\nGET t k\nGET t k\nGET t k\n");
+        for _ in 0..5 {
+            assert!(wire.read_line() == value, "through node {number}");
+        }
+        wire.expect("ok\n");
+        for _ in 0..4 {
+            assert!(wire.read_line() == value, "after a write through node {number}");
+        }
+    }
+}
