@@ -215,15 +215,11 @@ impl Inner {
     ) -> Vec<Outcome> {
         let group = GroupId::Data(part.partition);
         let count = part.places.len();
-        let fallback = if part.is_read_only { Outcome::NotDone } else { Outcome::Unknown };
         let mut body = part.body.clone();
         let mut done: Vec<Outcome> = Vec::with_capacity(count);
         let mut first = match first {
             First::Answered(outcomes) => Some(outcomes),
-            First::Lost if !part.is_read_only => {
-                done.resize(count, fallback);
-                return done;
-            }
+            First::Lost if !part.is_read_only => return lost(&part.body, done),
             First::Lost | First::NotAsked => None,
         };
         loop {
@@ -234,16 +230,12 @@ impl Inner {
                     match self.ask_leader(group, body.clone(), deadline, may_repeat).await {
                         Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
                         Ok(None) => break,
-                        Err(()) => {
-                            done.resize(count, fallback);
-                            return done;
-                        }
+                        Err(()) => return lost(&part.body, done),
                     }
                 }
             };
             if outcomes.len() != count - done.len() {
-                done.resize(count, fallback);
-                return done;
+                return lost(&part.body, done);
             }
             // What comes after the last command that was begun may be sent again.
             let begun = outcomes.iter().rposition(|o| *o != Outcome::NotDone);
@@ -271,10 +263,26 @@ fn is_read_only(body: &[u8]) -> bool {
     }
 }
 
+/// What came of a part's commands, of which all but the `done` ones may have been
+/// done: a read has done nothing, whatever became of it.
+fn lost(body: &[u8], mut done: Vec<Outcome>) -> Vec<Outcome> {
+    let rest = commands_of(body).split_off(done.len());
+    let outcome = |command: Command<'_>| {
+        if command.op().is_write() { Outcome::Unknown } else { Outcome::NotDone }
+    };
+    done.extend(rest.into_iter().map(outcome));
+    done
+}
+
 /// The commands of a part from the `done`th on.
 fn rest_of(body: &[u8], done: usize) -> Bytes {
-    let Some(Ask::Keys(mut commands)) = wire::decode::<Ask<'_>>(body) else {
-        unreachable!("this node wrote it")
-    };
-    wire::encode(&Ask::Keys(commands.split_off(done)))
+    wire::encode(&Ask::Keys(commands_of(body).split_off(done)))
+}
+
+/// The commands of a part.
+fn commands_of(body: &[u8]) -> Vec<Command<'_>> {
+    match wire::decode::<Ask<'_>>(body) {
+        Some(Ask::Keys(commands)) => commands,
+        _ => unreachable!("this node wrote it"),
+    }
 }

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod load;
 mod recovery;
+mod silence;
 mod strangers;
 mod tables;
 mod watch;
