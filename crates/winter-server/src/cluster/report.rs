@@ -183,12 +183,15 @@ impl Cluster {
 impl Inner {
     /// A partition that keeps this node from being ready: one that it should host
     /// and does not; or, for a node that was never ready before, any that is
-    /// short of replicas. Nodes that were ready stay so while others are rebuilt:
+    /// short of replicas, or has one on a member that is missed: nobody may hold
+    /// that for dead yet. Nodes that were ready stay so while others are rebuilt:
     /// clients need somebody to talk to.
     fn waits_for_replica(&self, meta: &Meta, is_new: bool) -> Option<PartitionId> {
+        let is_missed = |node: &NodeId| !self.life.lock().hears(node);
         let is_waiting = |id: PartitionId, group: &Group| {
             let should_host = group.voters.contains(&self.me);
-            (should_host && self.hosted.data(id).is_none()) || (is_new && is_short(meta, group))
+            let is_whole = || !is_short(meta, group) && !group.voters.iter().any(is_missed);
+            (should_host && self.hosted.data(id).is_none()) || (is_new && !is_whole())
         };
         let groups = meta.groups().iter().filter_map(|(id, group)| Some((partition(*id)?, group)));
         groups.into_iter().find(|(id, group)| is_waiting(*id, group)).map(|(id, _)| id)

@@ -11,6 +11,7 @@ mod contract;
 mod faults;
 mod forming;
 mod keys;
+mod life;
 mod limits;
 mod load;
 mod recovery;

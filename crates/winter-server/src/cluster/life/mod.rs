@@ -87,13 +87,15 @@ impl Progress {
         self.heard.get(&node).map(Instant::elapsed)
     }
 
+    /// Whether `node` was heard of lately.
+    pub(super) fn hears(&self, node: &NodeId) -> bool {
+        self.heard.get(node).is_some_and(|at| at.elapsed() < pulse::HEARD_LATELY)
+    }
+
     /// Whether most of `members` were heard of lately. A group that has lost its
     /// majority elects nobody else, and goes on naming the leader it had.
     pub(crate) fn hears_most(&self, members: &[NodeId]) -> bool {
-        let is_there = |node: &&NodeId| {
-            self.heard.get(node).is_some_and(|at| at.elapsed() < pulse::HEARD_LATELY)
-        };
-        members.iter().filter(is_there).count() > members.len() / 2
+        members.iter().filter(|node| self.hears(node)).count() > members.len() / 2
     }
 }
 
