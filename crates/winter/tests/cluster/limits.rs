@@ -1,9 +1,17 @@
 //! Limits hold across the cluster: what one node is short of, all refuse.
 
-use winter_testkit::{Reply, eventually};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::watch::create;
+use winter_testkit::{Reply, Wire, eventually};
+
+use crate::watch::{KEYS_FOR_ALL, ask_all, create, standing};
 use crate::winter;
+
+/// How long after its first refusal a quota may still be passed. What nodes know of
+/// each other is a second old at the most; a machine that has much else to do is later.
+const QUOTA_LATE_MAX: Duration = Duration::from_secs(3);
 
 #[test]
 fn a_tables_quota_on_entries_holds_through_all_nodes() {
@@ -102,4 +110,117 @@ fn past_the_memory_of_one_node_writes_are_refused_through_all() {
             (wire.ask(&format!("PUTNEW t again {value}")) == "ok").then_some(())
         });
     }
+}
+
+/// Writes that were sent to a table after its quota had refused one for so long: how
+/// they were answered.
+#[derive(Default)]
+struct Refusals {
+    first: Option<Instant>,
+    late: Vec<String>,
+}
+
+impl Refusals {
+    fn note(&mut self, sent: Instant, reply: String) {
+        assert!(reply == "ok" || reply.starts_with("error quota: "), "{reply}");
+        let is_late = self.first.is_some_and(|first| sent > first + QUOTA_LATE_MAX);
+        if is_late {
+            self.late.push(reply);
+        } else if reply != "ok" {
+            self.first.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+#[test]
+fn a_flood_through_all_nodes_passes_no_quota_for_longer_than_nodes_are_behind() {
+    let cluster = winter().start();
+    let tables = ["entries", "bytes"];
+    create(&mut cluster.connect(0), "entries MAXENTRIES 300");
+    create(&mut cluster.connect(0), "bytes MAXBYTES 300kb");
+    let refusals = tables.map(|_| Mutex::new(Refusals::default()));
+    let stop = AtomicBool::new(false);
+    let flood = |writer: usize, mut wire: Wire| {
+        let data = "x".repeat(1_000);
+        for n in 0.. {
+            for (table, refusals) in tables.iter().zip(&refusals) {
+                let sent = Instant::now();
+                let reply = wire.ask(&format!("PUTNEW {table} {writer}.{n} {data}"));
+                refusals.lock().unwrap().note(sent, reply);
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..6 {
+            let wire = cluster.connect(writer % 3);
+            scope.spawn(move || flood(writer, wire));
+        }
+        eventually("many are late", || {
+            refusals.iter().all(|table| table.lock().unwrap().late.len() > 20).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    for (table, refusals) in tables.iter().zip(refusals) {
+        let late = refusals.into_inner().unwrap().late;
+        let written = late.iter().filter(|reply| *reply == "ok").count();
+        assert_eq!(written, 0, "of {} late writes to {table}", late.len());
+    }
+    let held: usize = cluster.connect(1).ask("COUNT entries").parse().unwrap();
+    assert!(held >= 300, "refused before it was full: {held}");
+}
+
+#[test]
+fn what_one_node_has_no_memory_for_is_refused_and_what_it_does_not_hold_is_not() {
+    let mut cluster = winter().founders(4).lay_out();
+    for number in 0..3 {
+        cluster.start(number);
+    }
+    let small = cluster.node(3).set("WINTER_MAX_MEMORY", "10mb").start();
+    cluster.place(3, small);
+    cluster.wait_until_ready();
+    let (seen, me) = (standing(&cluster, 0), standing(&cluster, 3).me);
+    let held = seen.replicas.iter().filter(|held| held.contains(&me)).count();
+    // It leads one or two of these: whoever leads the others has to know of it.
+    assert_eq!((held, seen.replicas.len()), (3, 4), "{seen:?}");
+    create(&mut cluster.connect(0), "t");
+    let mut wires: Vec<Wire> = (0..3).map(|number| cluster.connect(number)).collect();
+    let value = "x".repeat(20_000);
+    let is_refusal = |reply: &String| reply.starts_with("error memory: ");
+    let mut written = 0;
+    eventually("its memory is full", || {
+        let replies = ask_all(&mut wires[written % 3], |n| format!("PUT t {written}.{n} {value}"));
+        written += 1;
+        let refused = replies.iter().filter(|reply| is_refusal(reply)).count();
+        assert!(replies.iter().all(|reply| reply.starts_with("ok ") || is_refusal(reply)));
+        (refused > KEYS_FOR_ALL / 2).then_some(())
+    });
+    let refused: Vec<Vec<bool>> = wires
+        .iter_mut()
+        .map(|wire| {
+            // It may have had a little room left.
+            eventually("it takes no more", || {
+                let replies = ask_all(wire, |n| format!("PUT t more{n} {value}"));
+                let refused: Vec<bool> = replies.iter().map(is_refusal).collect();
+                (refused.iter().filter(|is_refused| **is_refused).count() > KEYS_FOR_ALL / 2)
+                    .then_some(refused)
+            })
+        })
+        .collect();
+    eprintln!("{written} times were written before: {refused:?}");
+    assert!(refused.iter().all(|through| through.contains(&false)), "others go on");
+    // Whichever node is asked, what it holds may be read and deleted.
+    for (number, wire) in wires.iter_mut().enumerate() {
+        assert_eq!(wire.ask("GET t 0.0"), value, "through node {number}");
+    }
+    for turn in 0..written {
+        let deleted = ask_all(&mut wires[0], |n| format!("DELETE t {turn}.{n}"));
+        assert!(deleted.iter().all(|reply| reply == "ok"), "{deleted:?}");
+    }
+    eventually("there is room again", || {
+        let replies = ask_all(&mut wires[1], |n| format!("PUT t again{n} {n}"));
+        replies.iter().all(|reply| reply.starts_with("ok ")).then_some(())
+    });
 }
