@@ -1,8 +1,9 @@
 //! How clusters come about, and who belongs to them.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use winter_testkit::{TestCluster, eventually};
+use winter_testkit::{TestCluster, eventually, within};
 
 use crate::watch::{create, standing};
 use crate::winter;
@@ -54,6 +55,26 @@ fn nodes_that_are_started_one_after_the_other_form_one_cluster_and_none_before_i
         }
     }
     cluster.wait_until_ready();
+    is_one(&cluster);
+}
+
+#[test]
+fn nodes_that_are_not_told_how_many_they_are_wait_for_their_list_to_settle_and_say_so() {
+    const SETTLES: Duration = Duration::from_secs(30);
+    const FOUNDED_MAX: Duration = Duration::from_secs(90);
+    let began = Instant::now();
+    let mut cluster = winter().set("WINTER_CLUSTER_SIZE", "").lay_out();
+    (0..3).for_each(|number| cluster.start(number));
+    let waits = "this node waits for the list to stand unchanged";
+    let is_told = |line: &String| line.contains(waits) && line.contains("WINTER_CLUSTER_SIZE");
+    eventually("it says what it waits for, and what is better", || {
+        cluster.log(0).iter().any(is_told).then_some(())
+    });
+    assert_eq!(standing(&cluster, 0).cluster, "none");
+    within(FOUNDED_MAX, "the nodes are ready", || {
+        (0..3).all(|number| cluster.readiness(number).is_ok()).then_some(())
+    });
+    assert!(began.elapsed() >= SETTLES, "{:?}", began.elapsed());
     is_one(&cluster);
 }
 
