@@ -9,6 +9,7 @@
 mod commands;
 mod contract;
 mod faults;
+mod figures;
 mod forming;
 mod keys;
 mod life;

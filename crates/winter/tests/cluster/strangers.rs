@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use winter_testkit::{DEADLINE, Server, TestCluster, eventually};
+use winter_testkit::{DEADLINE, TestCluster, eventually, metric};
 
 use crate::watch::{create, standing};
 use crate::winter;
@@ -20,20 +20,37 @@ fn is_unchanged(cluster: &TestCluster, id: &str) {
     }
 }
 
+/// How often a node has refused what came at its peer port for this reason.
+#[track_caller]
+fn refused(cluster: &TestCluster, number: usize, reason: &str) -> Option<u64> {
+    let page = cluster.http(number, "/metrics").unwrap();
+    metric(&page, &format!("winter_peer_refused_total{{reason=\"{reason}\"}}"))
+}
+
 #[test]
 fn a_node_of_another_application_is_refused_and_changes_nothing() {
-    let cluster = winter().set("DNS_APPLICATION_NAME", "ours").start();
+    let mut cluster = winter().set("DNS_APPLICATION_NAME", "ours").start();
     let id = standing(&cluster, 0).cluster;
     create(&mut cluster.connect(0), "t");
     cluster.connect(0).exchange("PUTNEW t k v\n", "ok\n");
-    let host = cluster.address(3).ip();
     let stranger = cluster.node(3).set("DNS_APPLICATION_NAME", "theirs").start();
-    let refused = |server: &Server| server.log().iter().any(|line| line.contains("was refused"));
-    eventually("it is refused", || refused(&stranger).then_some(()));
-    let mut wire = stranger.connect();
-    assert!(wire.ask("GET t k").starts_with("error unavailable: "), "through {host}");
-    assert!(wire.ask_lines("CLUSTER")[0].starts_with("cluster none"), "through {host}");
+    cluster.place(3, stranger);
+    eventually("it is refused", || {
+        cluster.log(3).iter().any(|line| line.contains("was refused")).then_some(())
+    });
+    let mut wire = cluster.connect(3);
+    assert!(wire.ask("GET t k").starts_with("error unavailable: "));
+    assert!(wire.ask_lines("CLUSTER")[0].starts_with("cluster none"));
     is_unchanged(&cluster, &id);
+    for number in 0..3 {
+        eventually("it is counted", || {
+            (refused(&cluster, number, "application") > Some(0)).then_some(())
+        });
+    }
+    let page = cluster.http(3, "/metrics").unwrap();
+    assert!(metric(&page, "winter_cluster_strangers_total") > Some(0));
+    let by_peers = "winter_peer_refused_by_peers_total{reason=\"application\"}";
+    assert!(metric(&page, by_peers) > Some(0));
 }
 
 #[test]
@@ -64,5 +81,8 @@ fn garbage_at_the_peer_port_changes_nothing() {
         half.write_all(&[0, 0, 0]).unwrap();
         let _silent = TcpStream::connect(cluster.peer_address(number)).unwrap();
         is_unchanged(&cluster, &id);
+        eventually("it is counted", || {
+            (refused(&cluster, number, "not_winter") >= Some(5)).then_some(())
+        });
     }
 }
