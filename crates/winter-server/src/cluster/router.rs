@@ -92,6 +92,7 @@ impl Inner {
     ) -> Result<Option<Bytes>, ()> {
         let mut hint = None;
         let mut turn = 0usize;
+        let mut was_lost = false;
         loop {
             let asked = match self.candidate(group, hint.take(), turn) {
                 Some(node) => match self.ask_node(node, group, body.clone(), deadline).await {
@@ -109,11 +110,14 @@ impl Inner {
                     self.leaders.note(group, Some(leader));
                     hint = Some(leader);
                 }
-                _ => self.leaders.note(group, None),
+                other => {
+                    was_lost |= matches!(other, Asked::Lost);
+                    self.leaders.note(group, None);
+                }
             }
             turn += 1;
             if Instant::now() + PAUSE >= deadline {
-                return Ok(None);
+                return if was_lost { Err(()) } else { Ok(None) };
             }
             // A hint is followed at once, but two nodes that name each other must not make a storm.
             if hint.is_none() || turn > 2 {
@@ -260,7 +264,8 @@ impl Inner {
                     Some(Ok(reply)) => return Ok(reply),
                     _ => may_have_been_done = true,
                 },
-                Ok(None) | Err(()) => break,
+                Ok(None) => break,
+                Err(()) => return Err(unknown()),
             }
             sleep(PAUSE).await;
         }
