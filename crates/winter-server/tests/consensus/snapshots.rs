@@ -141,6 +141,11 @@ async fn a_follower_that_was_away_too_long_is_sent_a_snapshot() {
     assert_eq!(cluster.freezes(), 1);
 }
 
+/// A sender goes on trying a step of a snapshot for longer than this.
+const SHORT_CUT: Duration = Duration::from_secs(7);
+/// A receiver keeps half a snapshot for less than this.
+const LONG_CUT: Duration = Duration::from_secs(90);
+
 /// Slow chunks to a learner, of which some are there.
 async fn midway(cluster: &mut Cluster) -> NodeId {
     cluster.network.weather(|weather| {
@@ -157,7 +162,7 @@ async fn a_snapshot_goes_on_after_a_short_cut() {
     let mut cluster = full().await;
     let node = midway(&mut cluster).await;
     cluster.part(&[node]);
-    sleep(Duration::from_secs(7)).await;
+    sleep(SHORT_CUT).await;
     assert!(cluster.lines(node).is_empty(), "it had not come whole");
     cluster.heal();
     cluster.group(cluster.leader().await).caught_up(node, DEADLINE).await.unwrap();
@@ -172,7 +177,7 @@ async fn a_snapshot_that_a_long_cut_ended_is_begun_anew() {
     cluster.part(&[node]);
     // What is written meanwhile is in no part of what had come.
     cluster.write("meanwhile").await;
-    sleep(Duration::from_secs(90)).await;
+    sleep(LONG_CUT).await;
     assert!(cluster.lines(node).is_empty(), "half a state is none");
     cluster.heal();
     cluster.group(cluster.leader().await).caught_up(node, DEADLINE).await.unwrap();
