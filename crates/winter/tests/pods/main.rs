@@ -15,6 +15,7 @@ mod life;
 #[path = "../cluster/load.rs"]
 mod load;
 mod names;
+mod readme;
 #[expect(dead_code, reason = "tables are made here as leaders come and go")]
 #[path = "../cluster/watch.rs"]
 mod watch;
