@@ -1,6 +1,8 @@
 //! Wires that are cut: a minority is unavailable and says nothing that is
 //! wrong, and all is whole when the wires are.
 
+use std::time::Duration;
+
 use winter_testkit::{Pods, eventually, within};
 
 use crate::load::Load;
@@ -9,6 +11,9 @@ use crate::{
     REPLACED_MAX, addresses, becomes_whole, claims, is_kept, judge, keep, load, make, one,
     side_by_side, until_all_is_written, winter,
 };
+
+/// How long a node stands still that then goes on as if nothing had been.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Nothing that `from` sends reaches `to`, for each pair.
 fn lose(pods: &Pods, pairs: &[(usize, usize)]) {
@@ -186,12 +191,20 @@ fn seconds_silent(line: &str) -> Option<u64> {
 
 #[test]
 fn kills_pauses_cuts_and_restarts_one_after_the_other_break_no_order() {
-    let Some(mut pods) = winter().start() else { return };
+    let pods = winter().set("WINTER_THREADS", 2).set("WINTER_PARTITIONS", 16);
+    let Some(mut pods) = pods.start() else { return };
     let id = one(&pods);
     keep(&pods);
     make(&pods, "probe");
     let (load, nodes) = load(&pods, 34);
     for round in 0..2 {
+        load.wait_for_writes(40);
+        for number in 0..3 {
+            // Too short for an election, or just long enough.
+            pods.pause(number);
+            std::thread::sleep(PAUSE);
+            pods.resume(number);
+        }
         load.wait_for_writes(40);
         let [paused, other, _] = leader_and_others(&pods);
         pods.pause(paused);
