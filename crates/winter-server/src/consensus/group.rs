@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -23,11 +23,11 @@ use super::log::Log;
 use super::machine::Machine;
 use super::network::Network;
 use super::options::Options;
-use super::pace::{Pace, Paced};
+use super::pace::{Pace, Paced, seed};
 use super::proposer::Core;
 use super::snapshot::Inbox;
 use super::state::{Applier, State};
-use super::status::{Role, Status};
+use super::status::{Role, Status, role};
 use super::transport::Transport;
 use super::types::{Seat, Types};
 use super::upkeep::Upkeep;
@@ -62,6 +62,7 @@ struct Inner<M: Machine> {
     /// the core, for leadership was handed over in it.
     handed_over: AtomicU64,
     stop: CancellationToken,
+    is_shut_down: AtomicBool,
     _stops_with_the_last: DropGuard,
 }
 
@@ -184,6 +185,7 @@ impl<M: Machine> Group<M> {
             metrics,
             handed_over,
             stop,
+            is_shut_down: AtomicBool::new(false),
             _stops_with_the_last,
         };
         Ok(Self(Arc::new(inner)))
@@ -365,6 +367,13 @@ impl<M: Machine> Group<M> {
         status
     }
 
+    /// Whether this replica has stopped by a fault, and not because it was told to.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let has_stopped = self.0.stop.is_cancelled() || self.look(|now| role(now) == Role::Stopped);
+        has_stopped && !self.0.is_shut_down.load(Ordering::Acquire)
+    }
+
     /// The leader, as far as is known here.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
@@ -391,6 +400,7 @@ impl<M: Machine> Group<M> {
 
     /// Stops the replica. What waits is refused, what was proposed is unknown.
     pub async fn shutdown(&self) {
+        self.0.is_shut_down.store(true, Ordering::Release);
         self.0.stop.cancel();
         let stopped = timeout(self.0.options.change_wait, self.0.raft.shutdown()).await;
         if stopped.is_err() {
@@ -433,13 +443,4 @@ fn run_part(stop: &CancellationToken, part: impl Future<Output = ()> + Send + 's
         part.await;
         drop(ends_all);
     });
-}
-
-/// A seed for a group's replica: of two nodes or groups never the same jitter.
-fn seed(me: NodeId, group: GroupId) -> u64 {
-    let group = match group {
-        GroupId::Meta => u64::MAX,
-        GroupId::Data(partition) => u64::from(partition.0),
-    };
-    me.0.rotate_left(17) ^ group.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

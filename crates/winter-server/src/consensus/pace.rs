@@ -17,6 +17,7 @@ use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt::{Select2, Select3, Select4};
 use openraft_rt_tokio::{TokioInstant, TokioRuntime};
 use tokio::task_local;
+use winter_core::cluster::{GroupId, NodeId};
 
 /// The time between two moments at which groups wake.
 const BEAT: Duration = Duration::from_millis(40);
@@ -58,6 +59,15 @@ impl Paced {
     pub(super) async fn scope<F: Future>(pace: Pace, seed: u64, work: F) -> F::Output {
         PACE.scope(pace, Seeded::scope(seed, work)).await
     }
+}
+
+/// A seed for a group's replica: of two nodes or groups never the same jitter.
+pub(super) fn seed(me: NodeId, group: GroupId) -> u64 {
+    let group = match group {
+        GroupId::Meta => u64::MAX,
+        GroupId::Data(partition) => u64::from(partition.0),
+    };
+    me.0.rotate_left(17) ^ group.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl fmt::Debug for Paced {

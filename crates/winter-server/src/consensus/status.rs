@@ -104,7 +104,7 @@ impl Status {
     }
 }
 
-fn role(now: &RaftMetrics<Types>) -> Role {
+pub(super) fn role(now: &RaftMetrics<Types>) -> Role {
     if now.running_state.is_err() {
         return Role::Stopped;
     }

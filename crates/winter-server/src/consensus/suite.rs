@@ -121,10 +121,20 @@ async fn has_stopped(group: &Group<Nothing>) {
 }
 
 #[tokio::test]
+async fn a_replica_that_was_told_to_stop_has_not_failed() {
+    let group = alone().await;
+    assert!(!group.has_failed());
+    group.shutdown().await;
+    has_stopped(&group).await;
+    assert!(!group.has_failed(), "whoever looks after it gave the node up");
+}
+
+#[tokio::test]
 async fn a_replica_whose_core_has_panicked_has_stopped() {
     let group = alone().await;
     group.raft().external_request(|_| panic!("as the test wants it")).await.unwrap();
     has_stopped(&group).await;
+    assert!(group.has_failed());
 }
 
 #[tokio::test]
@@ -132,4 +142,5 @@ async fn a_replica_whose_batcher_has_panicked_has_stopped() {
     let group = alone().await;
     assert_eq!(group.propose(Bytes::new()).await, Err(ProposeError::Unknown));
     has_stopped(&group).await;
+    assert!(group.has_failed());
 }

@@ -25,7 +25,7 @@ use crate::cluster::Inner;
 use crate::cluster::groups::Map;
 use crate::cluster::machines::{DataMachine, MetaMachine};
 use crate::cluster::wire::Pulse;
-use crate::consensus::{ChangeError, Group, Role};
+use crate::consensus::{ChangeError, Group};
 use crate::node::faults;
 
 /// The time between two looks.
@@ -116,7 +116,7 @@ impl Inner {
     async fn look_after(self: &Arc<Self>) {
         faults::point("life");
         let Some(meta) = self.hosted.meta() else { return };
-        if meta.status().role == Role::Stopped {
+        if meta.has_failed() {
             return self.give_up("the meta group has stopped on this node");
         }
         let (revision, cluster) = meta.machine(|machine| {
@@ -140,7 +140,7 @@ impl Inner {
         changes().for_each(|(group, change)| self.change(group, change, &map));
         for (partition, group) in self.hosted.all_data() {
             group.machine(|machine| machine.with(|replica| replica.maintain(PAGES_PER_STEP)));
-            if group.status().role == Role::Stopped {
+            if group.has_failed() {
                 return self.give_up("a partition has stopped on this node");
             }
             self.lead_in_turn(
