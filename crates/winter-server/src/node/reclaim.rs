@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use winter_core::store::Slice;
@@ -12,8 +12,10 @@ use winter_core::time::Timestamp;
 use super::shards::Shard;
 use super::{Node, Table, faults};
 
-/// Between two slices of dropped tables, so that freeing them has no thread to itself.
-const FREE_PAUSE: Duration = Duration::from_micros(50);
+/// How long slices of dropped tables are freed at a time.
+const FREE_STEP: Duration = Duration::from_micros(100);
+/// Between two steps, so that freeing has no thread to itself.
+const FREE_PAUSE: Duration = Duration::from_micros(100);
 
 /// Slices of dropped tables, which one thread drops where nobody waits for it.
 #[derive(Debug, Default)]
@@ -78,7 +80,7 @@ impl Node {
         let node = Arc::clone(self);
         let thread = std::thread::Builder::new().name("winter-free".into());
         match thread.spawn(move || {
-            while node.free_one() {
+            while node.free_step() {
                 std::thread::sleep(FREE_PAUSE);
             }
         }) {
@@ -89,6 +91,18 @@ impl Node {
                 while self.free_one() {}
             }
         }
+    }
+
+    /// Drops slices for a step: whether there may be more. Those of many small
+    /// tables are dropped by the hundred, a large one is a step of its own.
+    fn free_step(&self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < FREE_STEP {
+            if !self.free_one() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Drops one slice: whether there was one.
