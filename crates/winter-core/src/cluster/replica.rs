@@ -202,6 +202,7 @@ impl Replica {
                 .iter_mut()
                 .filter_map(|work| Some((find(slots, work.table)?, work)))
                 .collect();
+            known.iter().for_each(|(table, _)| partition.touch_slice(table));
             known.iter().for_each(|(table, work)| partition.touch_slot(table, work.key.hash));
             for (table, work) in &mut known {
                 work.key.hint = partition.touch_entry(table, work.key.hash, &work.op);

@@ -16,54 +16,38 @@
 mod bytes;
 mod frozen;
 mod lifespan;
+mod place;
 
 use self::bytes::{PageBytes, size};
 pub use self::frozen::FrozenPages;
 use self::lifespan::{CLASSES, Lifespan, class_of};
+use self::place::OFFSET_BITS;
+pub use self::place::PageNumber;
 use super::entry::Entry;
 use super::index::Location;
-use super::prefetch::{prefetch, prefetch_after};
+use super::prefetch::{CACHE_LINE_BYTES, prefetch, prefetch_after};
 use crate::time::{Deadline, Timestamp};
 
 /// A new page has a tenth of what its slice holds: no more is free.
 const PAGE_SHARE: usize = 10;
 /// The size of a full-grown page: what one step of reclaiming reads.
 const PAGE_BYTES_MAX: usize = 16 << 10;
-const PAGE_BYTES_MIN: usize = 128;
+const PAGE_BYTES_MIN: usize = 64;
+/// Whatever the size of its slice, a page grows by half until it has grown by so many bytes.
+const PAGE_BYTES_MORE_LEAST: usize = 256;
 /// Whatever the size of its slice, a page is not full before it has so many bytes.
 const PAGE_BYTES_FULL_LEAST: usize = 1 << 10;
 /// A page that has grown so far grows no further: it would be copied again.
 const PAGE_BYTES_GROWN_MAX: usize = 4 << 10;
 /// Entries longer than this have a page of their own.
 const SHARED_ENTRY_BYTES_MAX: usize = 2 << 10;
-const CACHE_LINE_BYTES: usize = 64;
 const LINES_TOUCHED: usize = 3;
-const OFFSET_BITS: u32 = 14;
-const PAGES_MAX: usize = 1 << 22;
+/// As many as there are numbers: of 22 bits, from 1.
+const PAGES_MAX: usize = (1 << 22) - 1;
 /// Pages that a search for the emptiest looks at.
 const CANDIDATES_MAX: usize = 64;
 
 const _: () = assert!(PAGE_BYTES_MAX == 1 << OFFSET_BITS);
-
-/// A page's number within its arena, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PageNumber(pub(super) u32);
-
-impl Location {
-    fn new(page: PageNumber, offset: usize) -> Self {
-        Self(u64::from(page.0) << OFFSET_BITS | offset as u64)
-    }
-
-    /// The page that the entry lies in.
-    #[must_use]
-    pub fn page(self) -> PageNumber {
-        PageNumber(u32::try_from(self.0 >> OFFSET_BITS).expect("36 bits less 14"))
-    }
-
-    const fn offset(self) -> usize {
-        (self.0 & ((1 << OFFSET_BITS) - 1)) as usize
-    }
-}
 
 /// What is known of a page beside its bytes, apart from them: readers need the
 /// bytes alone.
@@ -81,12 +65,12 @@ struct Page {
 }
 
 /// The pages of a slice.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Arena {
-    /// Each page's bytes, by its number; the first is never used, so that no location is 0.
+    /// Each page's bytes, in the order of their numbers.
     bytes: Vec<PageBytes>,
     pages: Vec<Page>,
-    free: Vec<u32>,
+    free: Vec<PageNumber>,
     open: [Option<PageNumber>; CLASSES],
     /// Bytes of all pages, free room in them included.
     page_bytes: usize,
@@ -95,29 +79,10 @@ pub struct Arena {
     /// Bytes of entries that the index leads to.
     live: usize,
     /// Pages that are to be swept.
-    scheduled: usize,
-    search_from: usize,
+    scheduled: u32,
+    search_from: u32,
     /// Bytes allocated beside the pages.
     beside_bytes: usize,
-}
-
-impl Default for Arena {
-    fn default() -> Self {
-        let mut arena = Self {
-            bytes: vec![PageBytes::default()],
-            pages: vec![Page::default()],
-            free: Vec::new(),
-            open: [None; CLASSES],
-            page_bytes: 0,
-            used: 0,
-            live: 0,
-            scheduled: 0,
-            search_from: 0,
-            beside_bytes: 0,
-        };
-        arena.beside_bytes = arena.measure_beside();
-        arena
-    }
 }
 
 impl Arena {
@@ -130,7 +95,7 @@ impl Arena {
     const fn measure_beside(&self) -> usize {
         self.bytes.capacity() * size_of::<PageBytes>()
             + self.pages.capacity() * size_of::<Page>()
-            + self.free.capacity() * size_of::<u32>()
+            + self.free.capacity() * size_of::<PageNumber>()
     }
 
     /// Bytes of entries that are not garbage.
@@ -163,14 +128,21 @@ impl Arena {
     #[inline]
     #[must_use]
     pub fn read(&self, location: Location) -> Option<(Entry<'_>, usize)> {
-        let page = self.bytes.get(location.page().0 as usize)?;
+        let page = self.bytes.get(location.page_index())?;
         Entry::decode(page.as_slice(), location.offset())
+    }
+
+    /// Asks for what leads to the last page: in a small slice to all, and mostly to
+    /// the open one.
+    #[inline]
+    pub fn touch_last(&self) {
+        self.bytes.last().into_iter().for_each(prefetch);
     }
 
     /// Asks for the first cache lines at `location`: of a small entry for all.
     #[inline]
     pub fn touch(&self, location: Location) {
-        let Some(page) = self.bytes.get(location.page().0 as usize) else { return };
+        let Some(page) = self.bytes.get(location.page_index()) else { return };
         let bytes = page.as_slice();
         for line in 0..LINES_TOUCHED {
             bytes.get(location.offset() + line * CACHE_LINE_BYTES).into_iter().for_each(prefetch);
@@ -182,7 +154,8 @@ impl Arena {
     #[inline]
     pub fn touch_end(&self, deadline: Option<Deadline>, now: Timestamp) {
         let Some(number) = self.open[class_of(deadline, now)] else { return };
-        let Some(page) = self.bytes.get(number.0 as usize) else { return };
+        self.pages.get(number.index()).into_iter().for_each(prefetch);
+        let Some(page) = self.bytes.get(number.index()) else { return };
         for line in 0..LINES_TOUCHED {
             prefetch_after(page.as_slice(), line * CACHE_LINE_BYTES);
         }
@@ -197,13 +170,13 @@ impl Arena {
         } else {
             self.page_with_room(length, class)?
         };
-        let bytes = self.bytes[number.0 as usize].open();
+        let bytes = self.bytes[number.index()].open();
         let location = Location::new(number, bytes.len());
         entry.encode(bytes);
         if length > SHARED_ENTRY_BYTES_MAX {
             self.seal(number);
         }
-        let page = &mut self.pages[number.0 as usize];
+        let page = &mut self.pages[number.index()];
         page.live += length;
         if let Some(deadline) = entry.deadline {
             page.span = Some(Lifespan::widened(page.span, deadline));
@@ -223,7 +196,7 @@ impl Arena {
     /// that holds nothing else comes free.
     pub fn discard(&mut self, location: Location, length: usize) {
         let number = location.page();
-        let page = &mut self.pages[number.0 as usize];
+        let page = &mut self.pages[number.index()];
         page.live -= length;
         self.live -= length;
         if page.live == 0 {
@@ -234,24 +207,24 @@ impl Arena {
     /// When a sweep of `page` is worth the while; `None` when nothing in it expires.
     #[must_use]
     pub fn sweep_at(&self, page: PageNumber) -> Option<Timestamp> {
-        self.pages.get(page.0 as usize)?.sweep_at()
+        self.pages.get(page.index())?.sweep_at()
     }
 
     /// Pages that are to be swept.
     #[must_use]
     pub const fn scheduled(&self) -> usize {
-        self.scheduled
+        self.scheduled as usize
     }
 
     /// Notes that `page` is to be swept, and says when: `None` when nothing in it
     /// expires, or it is to be swept by then already.
     pub fn schedule(&mut self, number: PageNumber) -> Option<Timestamp> {
-        let page = self.pages.get_mut(number.0 as usize)?;
+        let page = self.pages.get_mut(number.index())?;
         let at = page.sweep_at()?;
         if page.scheduled.is_some_and(|scheduled| scheduled <= at) {
             return None;
         }
-        self.scheduled += usize::from(page.scheduled.is_none());
+        self.scheduled += u32::from(page.scheduled.is_none());
         page.scheduled = Some(at);
         Some(at)
     }
@@ -259,7 +232,7 @@ impl Arena {
     /// Notes that `page` is to be swept at `at`, where [`Arena::unschedule`] has
     /// just found so.
     pub fn reschedule(&mut self, number: PageNumber, at: Timestamp) {
-        let page = &mut self.pages[number.0 as usize];
+        let page = &mut self.pages[number.index()];
         assert!(page.scheduled.is_none(), "it was unscheduled");
         page.scheduled = Some(at);
         self.scheduled += 1;
@@ -267,36 +240,37 @@ impl Arena {
 
     /// Whether `page` was to be swept at `at`; then it no longer is.
     pub fn unschedule(&mut self, number: PageNumber, at: Timestamp) -> bool {
-        let Some(page) = self.pages.get_mut(number.0 as usize) else { return false };
+        let Some(page) = self.pages.get_mut(number.index()) else { return false };
         let was_scheduled = page.scheduled.take_if(|scheduled| *scheduled == at).is_some();
-        self.scheduled -= usize::from(was_scheduled);
+        self.scheduled -= u32::from(was_scheduled);
         was_scheduled
     }
 
     /// Pages that hold an entry whose deadline has passed.
     pub fn expired_pages(&self, now: Timestamp) -> impl Iterator<Item = PageNumber> {
-        (0u32..).zip(&self.pages).filter_map(move |(number, page)| {
-            page.span.is_some_and(|span| span.first.has_passed(now)).then_some(PageNumber(number))
-        })
+        let has_expired =
+            move |page: &Page| page.span.is_some_and(|span| span.first.has_passed(now));
+        let expired = self.pages.iter().enumerate().filter(move |(_, page)| has_expired(page));
+        expired.map(|(index, _)| PageNumber::at(index))
     }
 
     /// Sets when the entries of `page` expire, as a sweep has found.
     pub fn set_span(&mut self, page: PageNumber, deadlines: impl Iterator<Item = Deadline>) {
         let span = deadlines.fold(None, |span, d| Some(Lifespan::widened(span, d)));
-        self.pages[page.0 as usize].span = span;
+        self.pages[page.index()].span = span;
     }
 
     /// Every entry of `page` in the order they were written, garbage too.
     #[must_use]
     pub fn entries(&self, page: PageNumber) -> Entries<'_> {
-        let bytes = self.bytes.get(page.0 as usize).map_or(&[][..], PageBytes::as_slice);
+        let bytes = self.bytes.get(page.index()).map_or(&[][..], PageBytes::as_slice);
         Entries { page, bytes, offset: 0 }
     }
 
     /// Takes no more entries into `page`.
     pub fn close(&mut self, page: PageNumber) {
         self.unopen(page);
-        if self.pages.get(page.0 as usize).is_some_and(|page| page.live > 0) {
+        if self.pages.get(page.index()).is_some_and(|page| page.live > 0) {
             self.seal(page);
         }
     }
@@ -316,37 +290,42 @@ impl Arena {
     }
 
     fn seal(&mut self, page: PageNumber) {
-        let more = self.bytes[page.0 as usize].seal();
-        self.pages[page.0 as usize].allocated += more;
+        let more = self.bytes[page.index()].seal();
+        self.pages[page.index()].allocated += more;
         self.page_bytes += more as usize;
     }
 
     /// The page with the most garbage among the next few in turn.
     pub fn emptiest(&mut self) -> Option<PageNumber> {
         let pages = self.pages.len();
+        if pages == 0 {
+            return None;
+        }
         let looked_at = pages.min(CANDIDATES_MAX);
-        let start = self.search_from;
-        self.search_from = (start + looked_at) % pages;
+        let start = self.search_from as usize;
+        self.search_from = u32::try_from((start + looked_at) % pages).expect("fewer than 2^22");
         let garbage = |&n: &usize| self.bytes[n].len() - self.pages[n].live;
         (start..start + looked_at)
             .map(|n| n % pages)
             .max_by_key(garbage)
             .filter(|n| garbage(n) > 0)
-            .map(|n| PageNumber(u32::try_from(n).expect("fewer than 2^22 pages")))
+            .map(PageNumber::at)
     }
 
     fn page_with_room(&mut self, length: usize, class: usize) -> Option<PageNumber> {
         if let Some(number) = self.open[class] {
-            let bytes = self.bytes[number.0 as usize].open();
+            let bytes = self.bytes[number.index()].open();
             let taken = bytes.len() + length;
             if taken <= bytes.capacity() {
                 return Some(number);
             }
             if taken <= full_size(self.page_bytes) {
-                let more = (self.page_bytes / PAGE_SHARE).max(length);
+                let more = (self.page_bytes / PAGE_SHARE)
+                    .max((bytes.len() / 2).min(PAGE_BYTES_MORE_LEAST))
+                    .max(length);
                 let grown = page_size_for(bytes.len() + more).min(PAGE_BYTES_MAX);
                 bytes.reserve_exact(grown - bytes.len());
-                let page = &mut self.pages[number.0 as usize];
+                let page = &mut self.pages[number.index()];
                 self.page_bytes += bytes.capacity() - page.allocated as usize;
                 page.allocated = size(bytes);
                 return Some(number);
@@ -363,30 +342,30 @@ impl Arena {
         let number = match self.free.pop() {
             Some(number) => number,
             None if self.pages.len() < PAGES_MAX => {
-                self.pages.push(Page::default());
-                self.bytes.push(PageBytes::default());
+                push(&mut self.pages, Page::default());
+                push(&mut self.bytes, PageBytes::default());
                 self.beside_bytes = self.measure_beside();
-                u32::try_from(self.pages.len() - 1).expect("fewer than 2^22 pages")
+                PageNumber::at(self.pages.len() - 1)
             }
             None => return None,
         };
         let bytes = Vec::with_capacity(bytes);
-        let page = &mut self.pages[number as usize];
+        let page = &mut self.pages[number.index()];
         page.class = u8::try_from(class).expect("one of a few");
         page.allocated = size(&bytes);
         self.page_bytes += bytes.capacity();
-        self.bytes[number as usize] = PageBytes::Open(bytes);
-        Some(PageNumber(number))
+        self.bytes[number.index()] = PageBytes::Open(bytes);
+        Some(number)
     }
 
     fn free_page(&mut self, number: PageNumber) {
         self.unopen(number);
-        let page = std::mem::take(&mut self.pages[number.0 as usize]);
-        let bytes = std::mem::take(&mut self.bytes[number.0 as usize]);
+        let page = std::mem::take(&mut self.pages[number.index()]);
+        let bytes = std::mem::take(&mut self.bytes[number.index()]);
         self.used -= bytes.len();
         self.page_bytes -= page.allocated as usize;
-        self.scheduled -= usize::from(page.scheduled.is_some());
-        self.free.push(number.0);
+        self.scheduled -= u32::from(page.scheduled.is_some());
+        self.free.push(number);
         self.beside_bytes = self.measure_beside();
     }
 
@@ -398,12 +377,12 @@ impl Arena {
             && self.beside_bytes == self.measure_beside()
             && self.page_bytes == sum(|page| page.allocated as usize)
             && self.used == self.bytes.iter().map(PageBytes::len).sum::<usize>()
-            && (0..).zip(&self.bytes).all(|(number, bytes)| {
-                let is_open = self.open.contains(&Some(PageNumber(number)));
+            && self.bytes.iter().enumerate().all(|(index, bytes)| {
+                let is_open = self.open.contains(&Some(PageNumber::at(index)));
                 bytes.len() == 0 || is_open != bytes.is_sealed()
             })
             && self.live == sum(|page| page.live)
-            && self.scheduled == sum(|page| usize::from(page.scheduled.is_some()))
+            && self.scheduled() == sum(|page| usize::from(page.scheduled.is_some()))
     }
 }
 
@@ -411,6 +390,14 @@ impl Page {
     fn sweep_at(&self) -> Option<Timestamp> {
         Some(self.span?.sweep_at(self.class))
     }
+}
+
+/// Pushes `item`; a list begins with room for one, for most slices may be small.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().max(1));
+    }
+    list.push(item);
 }
 
 /// How many bytes a page of a slice has when it is full.
@@ -474,7 +461,7 @@ mod tests {
     fn a_small_arena_has_small_pages() {
         let mut arena = Arena::default();
         append(&mut arena, &entry(b"data"));
-        assert!(arena.bytes() < 512, "{}", arena.bytes());
+        assert!(arena.bytes() <= 192, "{}", arena.bytes());
     }
 
     #[test]

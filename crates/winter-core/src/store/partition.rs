@@ -6,6 +6,7 @@
 
 mod cost;
 mod handover;
+mod touch;
 mod upkeep;
 
 use std::cmp::Reverse;
@@ -16,7 +17,7 @@ use smallvec::SmallVec;
 use super::arena::PageNumber;
 use super::entry::Entry;
 use super::hash::{HashedKey, Seed};
-use super::index::{Hint, Tag};
+use super::index::Tag;
 use super::slice::{Found, Reclaimed, Slice, Spot};
 use super::table::{Table, TableId};
 use crate::command::parse::too_long;
@@ -275,28 +276,6 @@ impl Partition {
         })
     }
 
-    /// Asks for the slots of a key with `hash`. Done for many keys
-    /// before their entries are read, so that cache misses overlap.
-    #[inline]
-    pub fn touch_slot(&self, table: &Table, hash: u64) {
-        if let Some(slice) = self.slice(table) {
-            slice.touch_slot(hash);
-        }
-    }
-
-    /// Asks for the front of a key's entry, after its slot, and for the place that
-    /// `op` would write to: a hint for the look-up to come.
-    #[inline]
-    #[must_use]
-    pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {
-        let slice = self.slice(table)?;
-        let hint = slice.touch_entry(hash);
-        if let Some(write) = op.written() {
-            slice.touch_to_write(hint, self.deadline_of(table, write), self.clock);
-        }
-        Some(hint)
-    }
-
     #[inline]
     fn slice(&self, table: &Table) -> Option<&Slice> {
         self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
@@ -386,6 +365,8 @@ impl Partition {
     fn open_slice(&mut self, table: &Table) -> Result<(), Fault> {
         let slot = table.slot as usize;
         if self.slices.len() <= slot {
+            let places = self.slices.len();
+            self.slices.reserve_exact((slot + 1 - places).max(places / 4));
             self.slices.resize_with(slot + 1, || None);
         }
         let place = &mut self.slices[slot];

@@ -1,11 +1,23 @@
 //! Asking for memory before it is needed.
 
+/// Bytes that come together.
+pub(super) const CACHE_LINE_BYTES: usize = 64;
+
 /// Asks the processor to bring the cache line of `item` closer. It goes on at
 /// once, so that many lines can be on their way together; a plain read would
 /// hold back all that follows it.
 #[inline]
 pub(super) fn prefetch<T>(item: &T) {
     prefetch_at(item);
+}
+
+/// Asks for all cache lines of `item`, which begins with one, without looking at it.
+#[inline]
+pub(super) fn prefetch_whole<T>(item: &T) {
+    let first = std::ptr::from_ref(item).cast::<u8>();
+    (0..size_of::<T>())
+        .step_by(CACHE_LINE_BYTES)
+        .for_each(|at| prefetch_at(first.wrapping_add(at)));
 }
 
 /// Asks for the cache line that lies `distance` bytes after the end of `bytes`,

@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::frozen::FrozenSlice;
 use super::hash::{HashedKey, Seed};
 use super::index::{Hint, Index, Location, Position, Tag};
+use super::prefetch::CACHE_LINE_BYTES;
 use super::table::{Table, TableId, Usage};
 use crate::time::{Deadline, Timestamp};
 
@@ -17,6 +18,9 @@ use crate::time::{Deadline, Timestamp};
 pub const SLOT_BYTES: usize = size_of::<u64>();
 /// Garbage that a slice may hold whatever its size.
 const GARBAGE_BYTES_FREE: usize = 1 << 10;
+
+// Every partition has a slice of each table, and most tables may be small.
+const _: () = assert!(size_of::<Slice>() <= 4 * CACHE_LINE_BYTES);
 
 /// What can be asked of a slice: see the module.
 #[derive(Debug)]
@@ -169,10 +173,11 @@ impl Slice {
         }
     }
 
-    /// Asks for the slots of `hash`.
+    /// Asks for the slots of `hash`, and for what leads to pages.
     #[inline]
     pub fn touch_slot(&self, hash: u64) {
         self.index.touch(Tag::of(hash));
+        self.arena.touch_last();
     }
 
     /// Where the slots of `hash` begin, after they were touched. The entry that they

@@ -121,6 +121,22 @@ fn an_entry_costs_under_24_bytes_at_every_size() {
     store.assert_next_to_nothing();
 }
 
+/// Every partition has a slice of a table: what a table of few entries costs is
+/// mostly slices.
+#[test]
+fn a_small_table_costs_little() {
+    for (entries, most) in [(100u32, 400.0), (1_000, 130.0), (2_000, 85.0), (10_000, 40.0)] {
+        let mut store = Store::new(PARTITIONS);
+        for n in 1..=entries {
+            store.put(u64::from(n), &[7; DATA_BYTES], None);
+        }
+        let allocated = u32::try_from(store.allocated).expect("under 4 GiB");
+        let payload = u32::try_from(KEY_BYTES + DATA_BYTES).expect("a few");
+        let overhead = f64::from(allocated) / f64::from(entries) - f64::from(payload);
+        assert!(overhead < most, "{overhead:.0} bytes an entry beyond key and value at {entries}");
+    }
+}
+
 /// With a time to live each entry has seven bytes more.
 #[test]
 fn an_entry_that_expires_costs_under_31_bytes() {

@@ -2,8 +2,8 @@
 //!
 //! A pipeline's commands are run in groups. A group's partitions are locked
 //! together, in the order of their numbers, and worked in passes: hash every
-//! key, ask the processor for every index slot, then for every entry, then
-//! answer. So the cache misses of a group overlap instead of adding up.
+//! key, ask the processor for every table's slice, for every index slot, for every
+//! entry, then answer. So the cache misses of a group overlap instead of adding up.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -325,8 +325,14 @@ fn same(a: Option<&Table>, b: Option<&Table>) -> bool {
     a.map(std::ptr::from_ref) == b.map(std::ptr::from_ref)
 }
 
-/// Asks for what the group will need: first for every slot, then for every entry.
+/// Asks for what the group will need: for every slice, then for every slot, then
+/// for every entry.
 fn touch(group: &mut [Work<'_>], held: &[Held<'_>]) {
+    for work in &*group {
+        if let Some(table) = work.table {
+            held[usize::from(work.held)].partition.touch_slice(&table.core);
+        }
+    }
     for work in &*group {
         if let Some(table) = work.table {
             held[usize::from(work.held)].partition.touch_slot(&table.core, work.key.hash);

@@ -18,7 +18,7 @@ impl FrozenPages {
     /// The entry at `location`, which the index led to then.
     #[must_use]
     pub fn entry(&self, location: Location) -> Entry<'_> {
-        let page = self.0.get(location.page().0 as usize);
+        let page = self.0.get(location.page_index());
         let read = page.and_then(|page| Entry::decode(page, location.offset()));
         read.expect("the index led to whole entries").0
     }
