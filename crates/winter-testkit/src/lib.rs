@@ -10,6 +10,7 @@
 #![expect(clippy::panic, reason = "a kit for tests fails the test that uses it")]
 
 mod cluster;
+mod hex;
 mod log;
 mod network;
 mod pods;
@@ -20,6 +21,7 @@ mod server;
 mod wire;
 
 pub use cluster::{ClusterBuilder, TestCluster};
+pub use hex::{hex, unhex};
 pub use log::Log;
 pub use network::{Answer, Host, NameServer, Network};
 pub use pods::{Pods, PodsBuilder};

@@ -10,6 +10,7 @@ use winter_core::cluster::{ClusterId, GroupId, NodeId, PartitionId, snapshot};
 use winter_core::command::{KeyOp, TableOptions, Write};
 use winter_core::store::{Seed, TableId};
 use winter_core::time::Ttl;
+use winter_testkit::{hex, unhex};
 
 use crate::kit::{at, pack, table};
 use crate::meta::{cluster, founding, join, nodes, profile};
@@ -19,15 +20,6 @@ use crate::sent::{installed, read_all};
 /// What to do about other bytes: change this page only together with a format.
 const RAISE: &str = "the format has changed: raise its FORMAT, go on reading the one before, \
                      and switch it on once all members know it (docs/decisions/0012)";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2).map(|two| str::from_utf8(two).expect("of ASCII"));
-    digits.map(|two| u8::from_str_radix(two, 16).expect("two digits")).collect()
-}
 
 /// Every kind of operation, and its bytes.
 fn operations() -> Vec<(Operation<'static>, &'static str)> {

@@ -396,3 +396,6 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod formats;

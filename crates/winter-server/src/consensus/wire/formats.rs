@@ -11,6 +11,7 @@ use openraft::raft::{
 use openraft::vote::RaftLeaderId as _;
 use openraft::{EntryPayload, Membership as Members};
 use winter_core::cluster::NodeId;
+use winter_testkit::{hex, unhex};
 
 use super::super::types::{
     Command, Entry, LogId, Membership, Seat, SnapshotMeta, StoredMembership, Vote,
@@ -22,15 +23,6 @@ const RAISE: &str = "the messages have changed: raise VERSION, and speak the one
                      as a member does (docs/decisions/0012)";
 /// The incarnation that requests are for.
 const TO: u64 = 300;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Bytes {
-    let digits = text.as_bytes().chunks(2).map(|two| str::from_utf8(two).expect("of ASCII"));
-    digits.map(|two| u8::from_str_radix(two, 16).expect("two digits")).collect()
-}
 
 fn vote() -> Vote {
     Vote::new_committed(3, NodeId(0xabcd))
@@ -125,7 +117,7 @@ fn requests_of_version_one_have_these_bytes() {
     for (request, bytes) in requests() {
         let what = format!("{request:?}");
         assert_eq!(hex(&request.encode(TO)), bytes, "{what}: {RAISE}");
-        let (to, read) = Request::decode(&unhex(bytes)).expect("a request");
+        let (to, read) = Request::decode(&unhex(bytes).into()).expect("a request");
         assert_eq!((to, format!("{read:?}")), (TO, what));
     }
 }
@@ -134,7 +126,7 @@ fn requests_of_version_one_have_these_bytes() {
 fn responses_of_version_one_have_these_bytes() {
     for (response, bytes) in responses() {
         assert_eq!(hex(&response.encode()), bytes, "{response:?}: {RAISE}");
-        let read = Response::decode(&unhex(bytes)).expect("a response");
+        let read = Response::decode(&unhex(bytes).into()).expect("a response");
         assert_eq!(format!("{read:?}"), format!("{response:?}"));
     }
 }
