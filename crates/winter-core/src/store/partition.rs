@@ -6,13 +6,12 @@
 
 mod cost;
 mod handover;
+mod slices;
 mod touch;
 mod upkeep;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-
-use smallvec::SmallVec;
 
 use super::arena::PageNumber;
 use super::entry::Entry;
@@ -27,6 +26,7 @@ use crate::reply::Reply;
 use crate::time::{Deadline, Timestamp, Ttl};
 
 pub use cost::Cost;
+use slices::Slices;
 
 /// Bytes of keys that one scan step returns at the most.
 const SCAN_BYTES_MAX: usize = 1 << 20;
@@ -53,14 +53,9 @@ pub struct Partition {
     version: u64,
     /// The highest time that was brought: time never goes back.
     clock: Timestamp,
-    /// By the table's slot; the first stands here.
-    slices: SmallVec<[Option<Box<Slice>>; 1]>,
-    /// Pages to be swept, by when.
+    slices: Slices,
+    /// Pages to be swept, by when; some of it is out of date.
     due: BinaryHeap<Due>,
-    /// Pages of all slices that are to be swept: what of `due` is not out of date.
-    scheduled: usize,
-    /// Bytes that slices have allocated.
-    slice_bytes: usize,
     reclaimed: Reclaimed,
 }
 
@@ -104,10 +99,8 @@ impl Partition {
             first_version,
             version: 0,
             clock: Timestamp::from_millis(0),
-            slices: SmallVec::new(),
+            slices: Slices::default(),
             due: BinaryHeap::new(),
-            scheduled: 0,
-            slice_bytes: 0,
             reclaimed: Reclaimed { expired: 0, moved: 0 },
         }
     }
@@ -115,13 +108,7 @@ impl Partition {
     /// Bytes that the partition has allocated.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.slice_bytes
-            + if self.slices.spilled() {
-                self.slices.capacity() * size_of::<Option<Box<Slice>>>()
-            } else {
-                0
-            }
-            + self.due.capacity() * size_of::<Due>()
+        self.slices.allocated_bytes() + self.due.capacity() * size_of::<Due>()
     }
 
     /// What reclaiming has done so far.
@@ -166,7 +153,7 @@ impl Partition {
         if let Err(fault) = permitted(table, op) {
             return Reply::Fault(fault);
         }
-        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
+        let slice = self.slices.at(table.slot);
         // A later table in its slot: the table was dropped, and whoever still
         // names it comes too late.
         if slice.is_some_and(|slice| slice.table() > table.id) {
@@ -213,7 +200,7 @@ impl Partition {
     /// How many entries of `table` have not expired at `at`.
     pub fn count(&mut self, at: Timestamp, table: &Table) -> u64 {
         self.reclaim_expired(at, table);
-        self.slice(table).map_or(0, |slice| slice.entries() as u64)
+        self.slices.of(table).map_or(0, |slice| slice.entries() as u64)
     }
 
     /// One step of a scan from tag `from`: keys that begin with `prefix` go to
@@ -233,7 +220,7 @@ impl Partition {
         let now = self.clock;
         let (mut looked_at, mut bytes) = (0, 0);
         let (mut last, mut next) = (None, None);
-        let Some(slice) = self.slice(table) else { return (None, 0) };
+        let Some(slice) = self.slices.of(table) else { return (None, 0) };
         slice.walk(from, |tag, entry| {
             // Keys of one tag go together: the cursor cannot tell them apart.
             if (looked_at >= count || bytes >= SCAN_BYTES_MAX) && last != Some(tag) {
@@ -254,7 +241,7 @@ impl Partition {
     /// What `table` holds here.
     #[must_use]
     pub fn holdings(&self, table: &Table) -> Holdings {
-        self.slice(table).map_or_else(Holdings::default, holdings_of)
+        self.slices.of(table).map_or_else(Holdings::default, holdings_of)
     }
 
     /// What each table holds here, by the table's slot and identity: a slot is
@@ -269,33 +256,13 @@ impl Partition {
         first: u32,
         count: u32,
     ) -> impl Iterator<Item = ((u32, TableId), Holdings)> {
-        let slices = self.slices.get(first as usize..).unwrap_or_default();
-        (first..).zip(slices.iter().take(count as usize)).filter_map(|(slot, slice)| {
-            let slice = slice.as_deref()?;
-            Some(((slot, slice.table()), holdings_of(slice)))
-        })
-    }
-
-    #[inline]
-    fn slice(&self, table: &Table) -> Option<&Slice> {
-        self.slices.get(table.slot as usize)?.as_deref().filter(|slice| slice.table() == table.id)
+        let slices = self.slices.range(first, count);
+        slices.map(|(slot, slice)| ((slot, slice.table()), holdings_of(slice)))
     }
 
     #[inline]
     fn live(&self, table: &Table, key: HashedKey<'_>) -> Option<Found<'_>> {
-        self.slice(table)?.find(key).filter(|found| !is_expired(&found.entry, self.clock))
-    }
-
-    /// Works on the slice in `slot` and keeps the count of bytes right.
-    fn with_slice<T>(&mut self, slot: u32, work: impl FnOnce(&mut Slice) -> T) -> Option<T> {
-        let slice = self.slices.get_mut(slot as usize)?.as_deref_mut()?;
-        let (bytes, scheduled) = (slice.allocated_bytes(), slice.scheduled_pages());
-        let done = work(slice);
-        self.slice_bytes += slice.allocated_bytes();
-        self.slice_bytes -= bytes;
-        self.scheduled += slice.scheduled_pages();
-        self.scheduled -= scheduled;
-        Some(done)
+        self.slices.of(table)?.find(key).filter(|found| !is_expired(&found.entry, self.clock))
     }
 
     #[inline]
@@ -343,52 +310,24 @@ impl Partition {
         entry: &Entry<'_>,
         spot: Spot,
     ) -> Result<(), Fault> {
-        self.open_slice(table)?;
         let now = self.clock;
-        let page = self
-            .with_slice(table.slot, |slice| slice.write(hash, entry, spot, now))
-            .expect("the slice was opened");
+        let (page, is_untidy) = self.slices.write(table, |slice| {
+            let page = slice.write(hash, entry, spot, now);
+            (page, slice.is_untidy())
+        })?;
         if entry.deadline.is_some() {
             self.schedule(table.slot, page);
         }
-        self.tidy(table.slot);
+        if is_untidy {
+            self.tidy(table.slot);
+        }
         Ok(())
     }
 
     fn remove(&mut self, table: &Table, spot: Spot) {
         let Spot::Taken(place) = spot else { unreachable!("it stands") };
-        self.with_slice(table.slot, |slice| slice.remove(place));
+        self.slices.with(table.slot, |slice| slice.remove(place));
         self.tidy(table.slot);
-    }
-
-    /// Makes sure that `table` has a slice with room for an entry.
-    fn open_slice(&mut self, table: &Table) -> Result<(), Fault> {
-        let slot = table.slot as usize;
-        if self.slices.len() <= slot {
-            let places = self.slices.len();
-            self.slices.reserve_exact((slot + 1 - places).max(places / 4));
-            self.slices.resize_with(slot + 1, || None);
-        }
-        let place = &mut self.slices[slot];
-        if let Some(left) = place.take_if(|slice| slice.table() < table.id) {
-            // A late write came between the drop of its table and now.
-            self.slice_bytes -= left.allocated_bytes();
-            self.scheduled -= left.scheduled_pages();
-        }
-        let slice = place.get_or_insert_with(|| {
-            let slice = Box::new(Slice::new(table));
-            self.slice_bytes += slice.allocated_bytes();
-            slice
-        });
-        assert_eq!(slice.table(), table.id, "what supersedes the table was looked for");
-        if slice.has_page_numbers() {
-            Ok(())
-        } else {
-            Err(Fault::new(
-                Kind::Memory,
-                "this partition of the table is full; delete entries first",
-            ))
-        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Partition {
         op: &KeyOp<'_>,
     ) -> Option<Cost> {
         let now = self.clock.max(at);
-        let found = self.slice(table).and_then(|slice| slice.find(key));
+        let found = self.slices.of(table).and_then(|slice| slice.find(key));
         let live = found.filter(|found| !is_expired(&found.entry, now));
         let (data, expires) = match (*op, live) {
             (KeyOp::PutNew(write) | KeyOp::Add(write), None) | (KeyOp::Put(write), _) => {

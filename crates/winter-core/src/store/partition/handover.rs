@@ -29,7 +29,7 @@ impl Partition {
     /// index. `None` while it holds nothing.
     #[must_use]
     pub fn freeze(&self, table: &Table) -> Option<FrozenSlice> {
-        self.slice(table).map(Slice::freeze)
+        self.slices.of(table).map(Slice::freeze)
     }
 
     /// Puts an entry where another partition had it: whether its key was free.
@@ -38,7 +38,7 @@ impl Partition {
     /// When the partition has no room for it.
     pub fn restore(&mut self, table: &Table, entry: &Entry<'_>) -> Result<bool, Fault> {
         let key = HashedKey::new(self.seed, entry.key);
-        let spot = self.slice(table).map_or(Spot::First, |slice| Spot::of(&slice.seek(key)));
+        let spot = self.slices.of(table).map_or(Spot::First, |slice| Spot::of(&slice.seek(key)));
         self.put(table, key.hash, entry, spot)?;
         Ok(!matches!(spot, Spot::Taken(_)))
     }
@@ -47,12 +47,12 @@ impl Partition {
     /// its slices, for the caller to drop when no lock is held.
     pub fn succeed(&mut self, other: Self) -> impl Iterator<Item = Box<Slice>> + use<> {
         self.reclaimed += other.reclaimed;
-        other.slices.into_iter().flatten()
+        other.slices.into_iter()
     }
 
     /// Counts what `table` holds here against what it holds over all partitions.
     pub fn count_against(&mut self, table: &Table) {
-        self.with_slice(table.slot, |slice| {
+        self.slices.with(table.slot, |slice| {
             assert_eq!(slice.table(), table.id, "the slot's only table");
             slice.count_against(table.usage.clone());
         });

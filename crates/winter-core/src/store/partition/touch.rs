@@ -12,14 +12,14 @@ impl Partition {
     /// cache misses overlap.
     #[inline]
     pub fn touch_slice(&self, table: &Table) {
-        let slice = self.slices.get(table.slot as usize).and_then(Option::as_deref);
+        let slice = self.slices.at(table.slot);
         slice.into_iter().for_each(prefetch_whole);
     }
 
     /// Asks for the slots of a key with `hash`.
     #[inline]
     pub fn touch_slot(&self, table: &Table, hash: u64) {
-        if let Some(slice) = self.slice(table) {
+        if let Some(slice) = self.slices.of(table) {
             slice.touch_slot(hash);
         }
     }
@@ -29,7 +29,7 @@ impl Partition {
     #[inline]
     #[must_use]
     pub fn touch_entry(&self, table: &Table, hash: u64, op: &KeyOp<'_>) -> Option<Hint> {
-        let slice = self.slice(table)?;
+        let slice = self.slices.of(table)?;
         let hint = slice.touch_entry(hash);
         if let Some(write) = op.written() {
             slice.touch_to_write(hint, self.deadline_of(table, write), self.clock);

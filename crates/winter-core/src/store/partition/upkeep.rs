@@ -29,7 +29,7 @@ impl Partition {
     pub fn reclaim_expired(&mut self, at: Timestamp, table: &Table) {
         self.advance(at);
         let (seed, now) = (self.seed, self.clock);
-        let done = self.with_slice(table.slot, |slice| slice.sweep_all(seed, now));
+        let done = self.slices.with(table.slot, |slice| slice.sweep_all(seed, now));
         self.reclaimed += done.unwrap_or_default();
         self.tidy(table.slot);
     }
@@ -37,10 +37,7 @@ impl Partition {
     /// Takes `table`'s slice out, for the caller to drop when no lock is held.
     #[must_use]
     pub fn detach(&mut self, table: &Table) -> Option<Box<Slice>> {
-        let place = self.slices.get_mut(table.slot as usize)?;
-        let slice = place.take_if(|slice| slice.table() == table.id)?;
-        self.slice_bytes -= slice.allocated_bytes();
-        self.scheduled -= slice.scheduled_pages();
+        let slice = self.slices.take_if(table.slot, |slice| slice.table() == table.id)?;
         self.forget_stale();
         Some(slice)
     }
@@ -62,7 +59,7 @@ impl Partition {
 
     fn sweep_page(&mut self, at: Timestamp, slot: u32, page: PageNumber) {
         let (seed, now) = (self.seed, self.clock);
-        let swept = self.with_slice(slot, |slice| {
+        let swept = self.slices.with(slot, |slice| {
             if !slice.unschedule(page, at) {
                 return None;
             }
@@ -100,8 +97,8 @@ impl Partition {
     /// counts are taken again either way: the panic may have come before they
     /// were brought up to date.
     pub fn mend(&mut self, table: &Table) -> Mended {
+        self.slices.recount();
         let mended = self.mend_slice(table);
-        self.recount();
         self.tidy(table.slot);
         mended
     }
@@ -109,63 +106,50 @@ impl Partition {
     /// Lets `table`'s slice go with all its entries, when not even mending it
     /// worked: how many there were. The partition's own counts are taken again.
     pub fn abandon(&mut self, table: &Table) -> usize {
-        let place = self.slices.get_mut(table.slot as usize);
-        let slice = place.and_then(|place| place.take_if(|slice| slice.table() == table.id));
-        self.recount();
+        self.slices.recount();
+        let slice = self.slices.take_if(table.slot, |slice| slice.table() == table.id);
         slice.map_or(0, |slice| slice.entries())
     }
 
-    fn recount(&mut self) {
-        self.slice_bytes = self.slices.iter().flatten().map(|s| s.allocated_bytes()).sum();
-        self.scheduled = self.slices.iter().flatten().map(|s| s.scheduled_pages()).sum();
-    }
-
     fn mend_slice(&mut self, table: &Table) -> Mended {
-        let (seed, now) = (self.seed, self.clock);
-        let place = self.slices.get_mut(table.slot as usize);
-        let Some(slice) = place.and_then(Option::as_mut).filter(|s| s.table() == table.id) else {
-            return Mended::Sound;
-        };
-        if slice.is_sound(seed) {
-            return Mended::Sound;
-        }
-        let mut pages = Vec::new();
-        let (mut fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
-        pages.sort_unstable();
-        pages.dedup();
-        self.due.extend(
-            pages
-                .into_iter()
-                .filter_map(|page| fresh.schedule(page).map(|at| Reverse((at, table.slot, page)))),
-        );
-        **slice = fresh;
-        Mended::Rebuilt { lost }
+        let (seed, now, due) = (self.seed, self.clock, &mut self.due);
+        let mended = self.slices.with(table.slot, |slice| {
+            if slice.table() != table.id || slice.is_sound(seed) {
+                return Mended::Sound;
+            }
+            let mut pages = Vec::new();
+            let (mut fresh, lost) = slice.rebuilt(table, seed, now, |page| pages.push(page));
+            pages.sort_unstable();
+            pages.dedup();
+            for page in pages {
+                due.extend(fresh.schedule(page).map(|at| Reverse((at, table.slot, page))));
+            }
+            *slice = fresh;
+            Mended::Rebuilt { lost }
+        });
+        mended.unwrap_or(Mended::Sound)
     }
 
     /// Whether every slice is sound and the count of bytes is right.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let slices = || self.slices.iter().flatten();
-        slices().all(|slice| slice.is_sound(self.seed))
-            && self.slice_bytes == slices().map(|slice| slice.allocated_bytes()).sum::<usize>()
-            && self.scheduled == slices().map(|slice| slice.scheduled_pages()).sum::<usize>()
-            && self.scheduled <= self.due.len()
+        self.slices.is_sound(self.seed) && self.slices.scheduled_pages() <= self.due.len()
     }
 
     /// Spoils `table`'s slice as a fault of ours might, so that tests see it mended.
     #[cfg(feature = "failpoints")]
     pub fn spoil(&mut self, table: &Table) {
-        self.with_slice(table.slot, Slice::spoil);
+        self.slices.with(table.slot, Slice::spoil);
     }
 
     /// Lets the slot of `key` lead to the entry of `other`, or nowhere.
     #[cfg(feature = "failpoints")]
     pub fn mislead(&mut self, table: &Table, key: HashedKey<'_>, other: Option<HashedKey<'_>>) {
-        self.with_slice(table.slot, |slice| slice.mislead(key, other));
+        self.slices.with(table.slot, |slice| slice.mislead(key, other));
     }
 
     pub(super) fn schedule(&mut self, slot: u32, page: PageNumber) {
-        let at = self.with_slice(slot, |slice| slice.schedule(page)).flatten();
+        let at = self.slices.with(slot, |slice| slice.schedule(page)).flatten();
         self.due.extend(at.map(|at| Reverse((at, slot, page))));
         self.forget_stale();
     }
@@ -173,18 +157,16 @@ impl Partition {
     /// Takes what is out of date out of the queue when it is more than half of it:
     /// pages that came free, or were scheduled anew, before their time.
     fn forget_stale(&mut self) {
-        if self.due.len() <= 2 * self.scheduled + DUE_STALE_FREE {
+        if self.due.len() <= 2 * self.slices.scheduled_pages() + DUE_STALE_FREE {
             return;
         }
         let mut due = std::mem::take(&mut self.due).into_vec();
         // Unscheduled as it is found, so that of two that are the same one stays.
         due.retain(|&Reverse((at, slot, page))| {
-            let slice = self.slices.get_mut(slot as usize).and_then(Option::as_mut);
-            slice.is_some_and(|slice| slice.unschedule(page, at))
+            self.slices.with(slot, |slice| slice.unschedule(page, at)) == Some(true)
         });
         for &Reverse((at, slot, page)) in &due {
-            let slice = self.slices[slot as usize].as_mut().expect("found a moment ago");
-            slice.reschedule(page, at);
+            self.slices.with(slot, |slice| slice.reschedule(page, at));
         }
         due.shrink_to(due.len() * 2);
         self.due = due.into();
@@ -193,21 +175,17 @@ impl Partition {
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
     #[inline]
     pub(super) fn tidy(&mut self, slot: u32) {
-        let Some(Some(slice)) = self.slices.get(slot as usize) else { return };
-        if slice.wants_compaction() || slice.is_empty() {
-            self.tidy_up(slot, slice.wants_compaction());
+        if self.slices.at(slot).is_some_and(Slice::is_untidy) {
+            self.tidy_up(slot);
         }
     }
 
-    fn tidy_up(&mut self, slot: u32, wants_compaction: bool) {
-        if wants_compaction {
+    fn tidy_up(&mut self, slot: u32) {
+        if self.slices.at(slot).is_some_and(Slice::wants_compaction) {
             self.compact(slot);
         }
         // What was compacted may all have expired.
-        let Some(place) = self.slices.get_mut(slot as usize) else { return };
-        if let Some(slice) = place.take_if(|slice| slice.is_empty()) {
-            self.slice_bytes -= slice.allocated_bytes();
-            self.scheduled -= slice.scheduled_pages();
+        if self.slices.take_if(slot, Slice::is_empty).is_some() {
             self.forget_stale();
         }
     }
@@ -215,7 +193,7 @@ impl Partition {
     fn compact(&mut self, slot: u32) {
         let (seed, now) = (self.seed, self.clock);
         let mut pages = Vec::new();
-        let done = self.with_slice(slot, |slice| {
+        let done = self.slices.with(slot, |slice| {
             slice.compact(seed, now, |page| {
                 if pages.last() != Some(&page) {
                     pages.push(page);
