@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
 use tokio::time::Instant;
 use winter_core::cluster::meta::{MetaCommand, MetaReply, Refusal, TableState};
 use winter_core::cluster::{GroupId, PartitionId};
@@ -205,8 +206,8 @@ impl Inner {
                 return Ok(Reply::MissingTable);
             };
             left = left.saturating_sub(looked_at);
-            bytes += found.iter().map(Vec::len).sum::<usize>();
-            keys.extend(found);
+            bytes += found.iter().map(|key| key.len()).sum::<usize>();
+            keys.extend(found.into_iter().map(ByteBuf::into_vec));
             if let Some(tag) = next.and_then(Tag::from_bits) {
                 return Ok(Reply::Scan { cursor: cursor::join(number, tag), keys });
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_bytes::ByteBuf;
 use tokio::time::sleep;
 use winter_core::cluster::entry::{self, Operation, TableRef};
 use winter_core::cluster::replica::{Read, Replica};
@@ -84,6 +85,7 @@ impl Leader {
                     let from = Tag::from_bits(from)?;
                     let (next, looked_at) =
                         replica.scan(reference(table), from, prefix, count, &mut keys)?;
+                    let keys = keys.into_iter().map(ByteBuf::from).collect();
                     Some(Scanned { next: next.map(Tag::bits), looked_at, keys })
                 })
             }

@@ -1,11 +1,13 @@
 //! What nodes ask each other beside consensus: commands for a partition's
 //! leader, and the cluster's own affairs. Variants and fields are only added, at
-//! the end; a message that cannot be read is declined.
+//! the end; a message that cannot be read is declined. Bytes are marked as such: they
+//! travel as any sequence does, but are copied at once and not one by one.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use winter_core::cluster::entry::TableRef;
 use winter_core::cluster::meta::{MetaCommand, MetaReply, MetaTable, Profile};
 use winter_core::cluster::recovery::Holding;
@@ -26,6 +28,7 @@ pub(crate) struct Command<'a> {
     /// The table's name: its leader knows which table has it now.
     pub table: &'a str,
     /// The key.
+    #[serde(borrow, with = "serde_bytes")]
     pub key: &'a [u8],
     #[serde(borrow)]
     op: Op<'a>,
@@ -50,6 +53,7 @@ enum Op<'a> {
 /// [`Write`] as it travels; a time to live of 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Data<'a> {
+    #[serde(borrow, with = "serde_bytes")]
     data: &'a [u8],
     ttl: u64,
 }
@@ -234,6 +238,7 @@ pub(crate) enum Ask<'a> {
         /// The first tag.
         from: u64,
         /// Keys begin so.
+        #[serde(borrow, with = "serde_bytes")]
         prefix: &'a [u8],
         /// Entries to look at.
         count: u64,
@@ -308,7 +313,7 @@ pub(crate) struct Scanned {
     /// Entries looked at.
     pub looked_at: u64,
     /// Keys found.
-    pub keys: Vec<Vec<u8>>,
+    pub keys: Vec<ByteBuf>,
 }
 
 /// What a probe asks, by whoever is of the application.

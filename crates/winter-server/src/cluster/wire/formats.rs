@@ -121,7 +121,7 @@ fn what_a_leader_answers_has_these_bytes() {
         is_fenced: true,
     };
     pinned(&Some(held), "0101020304050601");
-    let scanned = Scanned { next: Some(300), looked_at: 2, keys: vec![b"k".to_vec()] };
+    let scanned = Scanned { next: Some(300), looked_at: 2, keys: vec![ByteBuf::from(*b"k")] };
     pinned(&Ok::<_, Answer>(Some(scanned)), "000101ac020201016b");
 }
 
