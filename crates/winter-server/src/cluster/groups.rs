@@ -147,11 +147,19 @@ impl Transport for Carrier {
 }
 
 /// The limits and times of a node's groups: `memory` bytes of logs in all, of
-/// which each of `partitions` and the meta group have their part. Who asks waits for `wait`.
-pub(crate) fn options(memory: u64, partitions: u16, wait: Duration) -> consensus::Options {
+/// which each of `partitions` and the meta group have their part. Values are no longer
+/// than `value_bytes_max`, and who asks waits for `wait`.
+pub(crate) fn options(
+    memory: u64,
+    partitions: u16,
+    value_bytes_max: usize,
+    wait: Duration,
+) -> consensus::Options {
     let share = memory / 16 / (u64::from(partitions) + 1);
     consensus::Options {
         log_bytes_max: usize::try_from(share).unwrap_or(usize::MAX).max(LOG_BYTES_LEAST),
+        // A client that is alone has one long command under way, and is never refused.
+        queue_bytes_max: value_bytes_max + QUEUE_BYTES,
         commit_wait: wait,
         queue_wait: wait / 2,
         read_wait: wait / 2,
@@ -159,6 +167,8 @@ pub(crate) fn options(memory: u64, partitions: u16, wait: Duration) -> consensus
     }
 }
 
+/// Bytes that may wait for a partition's log beside the longest value.
+const QUEUE_BYTES: usize = 8 << 20;
 /// A log that is shorter than this is no use: one long value fills it.
 const LOG_BYTES_LEAST: usize = 1 << 20;
 
@@ -173,12 +183,12 @@ mod tests {
     fn logs_have_a_sixteenth_of_the_memory_between_them() {
         let wait = Duration::from_secs(1);
         for (memory, partitions) in [(1_u64 << 30, 16), (1 << 40, 256), (16 << 30, 1)] {
-            let each = options(memory, partitions, wait).log_bytes_max as u64;
+            let each = options(memory, partitions, 1, wait).log_bytes_max as u64;
             let all = each * (u64::from(partitions) + 1);
             let share = memory / 16;
             assert!((share - 256..=share).contains(&all), "{all} of {share}");
         }
-        let least = options(64 << 20, 256, wait).log_bytes_max;
+        let least = options(64 << 20, 256, 1, wait).log_bytes_max;
         assert_eq!(least, LOG_BYTES_LEAST, "a log that is too short is of no use");
     }
 }

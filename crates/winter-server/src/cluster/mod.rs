@@ -150,7 +150,9 @@ impl Inner {
     }
 
     fn group_options(&self) -> consensus::Options {
-        groups::options(self.node.memory.limit(), self.config.partitions, self.command_timeout)
+        let (node, partitions) = (&self.node, self.config.partitions);
+        let value_bytes_max = node.config.value_bytes_max;
+        groups::options(node.memory.limit(), partitions, value_bytes_max, self.command_timeout)
     }
 
     /// What this node starts its replica of a group with.

@@ -71,7 +71,8 @@ impl From<Bytes> for Batch {
 /// Where packed entries go.
 pub(super) trait Proposer<R>: Send + Sync + 'static {
     /// Whether an entry would be taken, as far as is known. A leader that was
-    /// just elected is confirmed within a moment, which is worth the wait.
+    /// just elected is confirmed within a moment, and a full log has room within
+    /// another, which is worth the wait.
     fn is_ready(&self) -> bool;
 
     /// Proposes an entry, which `flight` hears of. Returns as soon as its place

@@ -151,12 +151,8 @@ impl<M: Machine> Group<M> {
             .map_err(|error| StartError(error.to_string()))?;
 
         let stop = CancellationToken::new();
-        let proposer = Core {
-            raft: raft.clone(),
-            metrics: raft.metrics(),
-            wait: options.commit_wait,
-            lease: options.lease(),
-        };
+        let proposer =
+            Core { raft: raft.clone(), metrics: raft.metrics(), log: log.clone(), options };
         let (queue, batcher) =
             Batcher::<M, _>::new(options, stamp, proposer, Arc::clone(&counters));
         let inbox = Arc::<Inbox<M>>::default();
@@ -238,12 +234,7 @@ impl<M: Machine> Group<M> {
             _ if now.running_state.is_err() => Err(ProposeError::Stopped),
             ServerState::Leader => Ok(()),
             _ => Err(ProposeError::NotLeader { leader: now.current_leader }),
-        })?;
-        // What waits will be in the log next.
-        if self.bytes() >= self.0.options.log_bytes_max {
-            return Err(ProposeError::Busy);
-        }
-        Ok(())
+        })
     }
 
     /// Makes sure that what is applied here holds all that was acknowledged

@@ -26,8 +26,8 @@ const MACHINE_QUEUE_MAX: u64 = 1024;
 /// A group's limits and times. They are the same on all its replicas.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The log's bytes, of which no more are kept than are of use. A new
-    /// proposal is refused as busy while it is full.
+    /// The log's bytes, of which no more are kept than are of use. While it is
+    /// full, what is new waits to be proposed.
     pub log_bytes_max: usize,
     /// How often a leader shows itself.
     pub heartbeat: Duration,
@@ -37,7 +37,8 @@ pub struct Options {
     pub election_max: Duration,
     /// Operations that may wait to be proposed.
     pub queue_operations_max: usize,
-    /// Their bytes. One operation alone may be longer.
+    /// Their bytes, and for one operation alone whatever it has; past them a new one
+    /// is refused as busy.
     pub queue_bytes_max: usize,
     /// Operations in one entry.
     pub entry_operations_max: usize,

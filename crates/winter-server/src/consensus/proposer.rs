@@ -1,7 +1,5 @@
 //! How the batcher's entries get into the log, and what is told of them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader};
@@ -12,7 +10,9 @@ use tokio::time::timeout;
 
 use super::batcher::{Flight, Proposer};
 use super::error::ProposeError;
+use super::log::Log;
 use super::machine::Machine;
+use super::options::Options;
 use super::state::Applier;
 use super::types::{Applied, Command, OnComplete, Types};
 
@@ -20,19 +20,21 @@ use super::types::{Applied, Command, OnComplete, Types};
 pub(super) struct Core<M: Machine> {
     pub raft: Raft<Types, Applier<M>>,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
-    pub wait: Duration,
-    pub lease: Duration,
+    pub log: Log,
+    pub options: Options,
 }
 
 impl<M: Machine> Proposer<M::Reply> for Core<M> {
     fn is_ready(&self) -> bool {
         let now = self.metrics.borrow_watched();
-        let is_confirmed = || now.last_quorum_acked.is_some_and(|at| at.elapsed() < self.lease);
+        let lease = self.options.lease();
+        let is_confirmed = || now.last_quorum_acked.is_some_and(|at| at.elapsed() < lease);
+        let is_alone = || now.membership_config.voter_ids().count() == 1;
+        let has_room = || self.log.bytes() < self.options.log_bytes_max;
         // Whoever does not lead is told so by the core.
         now.state != ServerState::Leader
             || now.running_state.is_err()
-            || is_confirmed()
-            || now.membership_config.voter_ids().count() == 1
+            || has_room() && (is_confirmed() || is_alone())
     }
 
     async fn propose(&self, entry: Bytes, flight: Flight<M::Reply>) {
@@ -42,7 +44,7 @@ impl<M: Machine> Proposer<M::Reply> for Core<M> {
         let complete = OnComplete::new(|result| land(result, flight));
         let proposed = self.raft.client_write_ff(Command(entry), Some(complete));
         // What is not taken is dropped, and its waiters are told by that.
-        if !matches!(timeout(self.wait, proposed).await, Ok(Ok(()))) {
+        if !matches!(timeout(self.options.commit_wait, proposed).await, Ok(Ok(()))) {
             tracing::debug!("an entry was not proposed");
         }
     }

@@ -22,7 +22,8 @@ use super::types::Types;
 
 /// How often it is looked after without being asked to.
 const PERIOD: Duration = Duration::from_secs(5);
-/// The least time between two looks.
+/// The least time between two looks; and the most while the log is too long, for what
+/// made it so may be applied at any moment.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a snapshot's place may take to be known.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(1);
@@ -40,13 +41,15 @@ impl<M: Machine> Upkeep<M> {
     pub(super) async fn run(self, stop: CancellationToken) {
         let work = async {
             loop {
-                tokio::select! {
-                    () = self.log.grown() => {}
-                    () = sleep(PERIOD) => {}
-                }
                 self.purge().await;
                 self.inbox.forget_the_silent();
                 sleep(PAUSE).await;
+                if self.log.bytes() <= self.options.purge_above() {
+                    tokio::select! {
+                        () = self.log.grown() => {}
+                        () = sleep(PERIOD) => {}
+                    }
+                }
             }
         };
         tokio::select! {

@@ -86,25 +86,44 @@ async fn two_lost_followers_of_five_do_not_stop_the_others() {
     assert_eq!(cluster.settle().await.lines.len(), done);
 }
 
+/// Options with which two operations of 40 KiB fill the log, each in an entry of its own.
+fn narrow() -> Options {
+    Options { log_bytes_max: 64 << 10, entry_bytes_max: 32 << 10, ..Options::default() }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_full_log_refuses_what_is_new_until_there_is_room() {
-    // Each operation fills an entry.
-    let (log_bytes_max, entry_bytes_max) = (64 << 10, 32 << 10);
-    let options = Options { log_bytes_max, entry_bytes_max, ..Options::default() };
-    let cluster = Cluster::with(3, options).await;
+async fn while_the_log_is_full_what_is_new_waits_for_room() {
+    let cluster = Cluster::with(3, narrow()).await;
+    let group = cluster.group(cluster.leader().await);
+    let operation = Bytes::from(vec![b'x'; 40 << 10]);
+    let pending: Vec<_> = (0..20).map(|_| group.submit(operation.clone()).unwrap()).collect();
+    let mut longest = 0;
+    for pending in pending {
+        pending.await.unwrap();
+        longest = longest.max(group.status().log_bytes);
+    }
+    assert!(longest <= (64 << 10) + 2 * (41 << 10), "{longest}");
+    assert_eq!(cluster.settle().await.lines.len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_in_a_full_log_is_given_up_in_time() {
+    let cluster = Cluster::with(3, narrow()).await;
     let leader = cluster.leader().await;
     let group = cluster.group(leader);
     cluster.part(&[leader]);
     let operation = Bytes::from(vec![b'x'; 40 << 10]);
-    let one = group.submit(operation.clone()).unwrap();
-    let other = group.submit(operation.clone()).unwrap();
+    let _in_the_log = [(); 2].map(|()| group.submit(operation.clone()).unwrap());
     crate::kit::until("both are in the log", || group.status().log_bytes > 80 << 10).await;
-    assert_eq!(group.submit(operation.clone()).unwrap_err(), ProposeError::Busy);
-    cluster.heal();
-    let outcomes = [one.await.is_ok(), other.await.is_ok()];
-    cluster.write(operation).await;
-    let lines = cluster.settle().await.lines.len();
-    assert!(lines > outcomes.iter().filter(|is_done| **is_done).count());
+    let full = group.status().log_bytes;
+    let begun = tokio::time::Instant::now();
+    let error = group.submit(operation).unwrap().await.unwrap_err();
+    assert!(
+        matches!(error, ProposeError::Unavailable | ProposeError::NotLeader { .. }),
+        "nothing was done: {error}"
+    );
+    assert!(begun.elapsed() <= cluster.options.queue_wait + Duration::from_millis(10));
+    assert_eq!(group.status().log_bytes, full, "it was not in the log");
 }
 
 #[tokio::test(start_paused = true)]

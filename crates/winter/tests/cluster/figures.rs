@@ -1,25 +1,19 @@
 //! What operators see in numbers: what happens between nodes moves their metrics.
 
-use winter_testkit::{TestCluster, eventually, metric};
+use winter_testkit::{TestCluster, eventually};
 
-use crate::watch::{ask_all, create, fill, number_of, standing};
+use crate::watch::{ask_all, create, fill, number_of, standing, value_of};
 use crate::winter;
 
 #[track_caller]
-fn value(cluster: &TestCluster, number: usize, name: &str) -> u64 {
-    let page = cluster.http(number, "/metrics").unwrap();
-    metric(&page, name).unwrap_or_else(|| panic!("no {name} on node {number}"))
-}
-
-#[track_caller]
 fn sum(cluster: &TestCluster, numbers: &[usize], name: &str) -> u64 {
-    numbers.iter().map(|&number| value(cluster, number, name)).sum()
+    numbers.iter().map(|&number| value_of(cluster, number, name)).sum()
 }
 
 #[track_caller]
 fn until_peers_are(cluster: &TestCluster, peers: u64) {
     eventually("all count their peers", || {
-        let of = |number| value(cluster, number, "winter_cluster_peers_connected");
+        let of = |number| value_of(cluster, number, "winter_cluster_peers_connected");
         cluster.running().into_iter().all(|number| of(number) == peers).then_some(())
     });
 }
@@ -35,16 +29,16 @@ fn commands_that_are_forwarded_replicas_that_lag_and_leaders_that_are_lost_are_c
     let leader = number_of(&cluster, &standing(&cluster, 0).leaders[0]);
     let [other, behind] = [(leader + 1) % 3, (leader + 2) % 3];
 
-    let forwarded = value(&cluster, other, "winter_cluster_forwarded_total");
+    let forwarded = value_of(&cluster, other, "winter_cluster_forwarded_total");
     let read = ask_all(&mut cluster.connect(other), |n| format!("GET t k{n}"));
     assert!(read.iter().all(|reply| reply.starts_with('x')), "{read:?}");
-    assert!(value(&cluster, other, "winter_cluster_forwarded_total") > forwarded);
+    assert!(value_of(&cluster, other, "winter_cluster_forwarded_total") > forwarded);
 
     cluster.pause(behind);
     let mut wire = cluster.connect(leader);
     eventually("its lag is seen", || {
         ask_all(&mut wire, |n| format!("PUT t k{n} w"));
-        (value(&cluster, leader, "winter_cluster_lag_entries") > 0).then_some(())
+        (value_of(&cluster, leader, "winter_cluster_lag_entries") > 0).then_some(())
     });
     cluster.resume(behind);
     eventually("it has caught up", || {
@@ -72,9 +66,9 @@ fn commands_that_are_forwarded_replicas_that_lag_and_leaders_that_are_lost_are_c
     cluster.start(lost);
     cluster.wait_until_ready();
     until_peers_are(&cluster, 2);
-    let snapshots = value(&cluster, lost, &received);
+    let snapshots = value_of(&cluster, lost, &received);
     assert!(snapshots > 0);
-    assert!(value(&cluster, lost, &came) > 0);
+    assert!(value_of(&cluster, lost, &came) > 0);
     eventually("what is sent is counted, too", || {
         let now = [&sent, &went].map(|name| sum(&cluster, &left, name));
         (now[0] - before[0] >= snapshots && now[1] > before[1]).then_some(())

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Reply, Wire, eventually};
+use winter_testkit::{Reply, Wire, eventually, request};
 
-use crate::watch::{KEYS_FOR_ALL, ask_all, create, standing};
+use crate::watch::{KEYS_FOR_ALL, ask_all, create, number_of, standing, value_of};
 use crate::winter;
 
 /// How long after its first refusal a quota may still be passed. What nodes know of
@@ -222,5 +222,86 @@ fn what_one_node_has_no_memory_for_is_refused_and_what_it_does_not_hold_is_not()
     eventually("there is room again", || {
         let replies = ask_all(&mut wires[1], |n| format!("PUT t again{n} {n}"));
         replies.iter().all(|reply| reply.starts_with("ok ")).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_is_alone_is_never_told_that_a_partition_is_busy() {
+    // Of so much memory each log has 1 MiB: less than one of the values.
+    let cluster = winter().set("WINTER_MAX_MEMORY", "80mb").set("WINTER_MAX_VALUE", "4mb").start();
+    create(&mut cluster.connect(0), "t");
+    let value = "x".repeat(4 << 20);
+    for number in 0..3 {
+        let mut wire = cluster.connect(number);
+        for key in ["a", "b", "c", "d"] {
+            let mut pipeline = request(&["PUTNEW", "t", key, &value]);
+            pipeline.extend(request(&["DELETE", "t", key]));
+            wire.exchange(pipeline, "+ok\r\n+ok\r\n");
+        }
+    }
+}
+
+/// How long a leader's followers may be silent before it gives up what waits for them.
+const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+
+#[test]
+fn writes_that_no_queue_has_room_for_are_busy_were_not_done_and_go_through_later() {
+    // Nine megabytes may wait.
+    let cluster = winter().set("WINTER_PARTITIONS", 1).set("WINTER_MAX_VALUE", "1mb").start();
+    let leader = number_of(&cluster, &standing(&cluster, 0).leaders[0]);
+    let followers = [(leader + 1) % 3, (leader + 2) % 3];
+    let mut line = cluster.connect(leader);
+    create(&mut line, "t");
+    let value = "x".repeat(1 << 20);
+    let mut wires: Vec<_> = (0..20).map(|_| cluster.connect(leader)).collect();
+    let mut round = 0;
+    eventually("a queue is full", || {
+        round += 1;
+        let keys: Vec<_> = (0..wires.len()).map(|n| format!("{round}.{n}")).collect();
+        // All but the end, so that all of them come at once, while nobody answers the leader.
+        for (wire, key) in wires.iter_mut().zip(&keys) {
+            let write = request(&["PUTNEW", "t", key, &value]);
+            wire.send(&write[..write.len() - 2]);
+        }
+        eventually("all but the ends were read", || {
+            let held = value_of(&cluster, leader, "winter_memory_buffers_bytes");
+            (held > (wires.len() * value.len()) as u64).then_some(())
+        });
+        followers.iter().for_each(|&number| cluster.pause(number));
+        wires.iter_mut().for_each(|wire| wire.send("\r\n"));
+        let paused = Instant::now();
+        let busy =
+            || cluster.http(leader, "/metrics").unwrap().contains("\"putnew\",result=\"busy\"");
+        while paused.elapsed() < SILENCE_MAX && !busy() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        followers.iter().for_each(|&number| cluster.resume(number));
+        let replies: Vec<_> = wires.iter_mut().map(Wire::read_reply).collect();
+        // A follower that woke may want to lead.
+        let mut ask = |request: String| {
+            eventually("it is answered", || {
+                let reply = line.ask(&request);
+                (!reply.starts_with("error un")).then_some(reply)
+            })
+        };
+        let mut busy = 0;
+        for (key, reply) in keys.iter().zip(replies) {
+            let stands = ask(format!("TTL t {key}"));
+            match reply {
+                Reply::Simple(ok) => assert_eq!((&*ok, &*stands), ("ok", "never"), "{key}"),
+                Reply::Error(why) if why.starts_with("BUSY ") => {
+                    assert_eq!(stands, "nil", "{key}: {why}");
+                    busy += 1;
+                    assert_eq!(ask(format!("PUTNEW t {key} {value}")), "ok");
+                }
+                // It took too long after all.
+                Reply::Error(why)
+                    if why.starts_with("TRYAGAIN ") || why.starts_with("UNKNOWN ") => {}
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(ask(format!("DELETE t {key}")), "ok");
+        }
+        eprintln!("{busy} of {} writes were busy in round {round}", keys.len());
+        (busy > 0).then_some(())
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use winter_testkit::{TestCluster, Wire};
+use winter_testkit::{TestCluster, Wire, metric};
 
 /// What a node says of the cluster.
 #[derive(Clone, Debug)]
@@ -74,6 +74,13 @@ fn after(line: &str, word: &str) -> String {
 pub(crate) fn number_of(cluster: &TestCluster, node: &str) -> usize {
     let is_it = |&number: &usize| standing(cluster, number).me == node;
     cluster.running().into_iter().find(is_it).unwrap_or_else(|| panic!("no process is {node}"))
+}
+
+/// What node `number` says in its metrics.
+#[track_caller]
+pub(crate) fn value_of(cluster: &TestCluster, number: usize, name: &str) -> u64 {
+    let page = cluster.http(number, "/metrics").unwrap();
+    metric(&page, name).unwrap_or_else(|| panic!("no {name} on node {number}"))
 }
 
 /// Makes a table through a node.
