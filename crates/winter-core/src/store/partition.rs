@@ -313,7 +313,7 @@ impl Partition {
         let now = self.clock;
         let (page, is_untidy) = self.slices.write(table, |slice| {
             let page = slice.write(hash, entry, spot, now);
-            (page, slice.is_untidy())
+            (page, upkeep::is_untidy(slice))
         })?;
         if entry.deadline.is_some() {
             self.schedule(table.slot, page);

@@ -335,12 +335,6 @@ impl Slice {
         self.arena.garbage_bytes() > GARBAGE_BYTES_FREE + self.arena.live_bytes() / 4
     }
 
-    /// Whether there is something to put in order: garbage, or nothing but a husk.
-    #[must_use]
-    pub const fn is_untidy(&self) -> bool {
-        self.wants_compaction() || self.is_empty()
-    }
-
     /// Empties the page with the most garbage: its live entries are copied to
     /// open pages, which are handed to `moved_to`.
     pub fn compact(

@@ -175,7 +175,7 @@ impl Partition {
     /// Empties a page when too much of a slice is garbage, and lets an empty slice go.
     #[inline]
     pub(super) fn tidy(&mut self, slot: u32) {
-        if self.slices.at(slot).is_some_and(Slice::is_untidy) {
+        if self.slices.at(slot).is_some_and(is_untidy) {
             self.tidy_up(slot);
         }
     }
@@ -203,4 +203,9 @@ impl Partition {
         self.reclaimed += done.unwrap_or_default();
         pages.into_iter().for_each(|page| self.schedule(slot, page));
     }
+}
+
+/// Whether [`Partition::tidy`] has something to do.
+pub(super) const fn is_untidy(slice: &Slice) -> bool {
+    slice.wants_compaction() || slice.is_empty()
 }
