@@ -18,7 +18,7 @@ pub(super) enum Begun {
 
 /// Bytes that reads have answered after which a peer's other commands are not begun
 /// with: they would not fit into one frame with the longest value. It asks for them again.
-const READ_BYTES_MAX: usize = 256 << 10;
+pub(super) const READ_BYTES_MAX: usize = 256 << 10;
 
 /// Commands on keys that were begun with, of one partition or of several, and
 /// whoever waits for them is woken once.
@@ -31,14 +31,9 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
-    /// For a session of this node.
-    pub(super) fn for_here() -> Self {
-        Self { gather: Gather::default(), asks: Vec::new(), room: usize::MAX }
-    }
-
-    /// For another node, to which all answers travel together.
-    pub(super) fn for_a_peer() -> Self {
-        Self { room: READ_BYTES_MAX, ..Self::for_here() }
+    /// Nothing yet, with room for so many bytes of what reads answer.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { gather: Gather::default(), asks: Vec::new(), room }
     }
 
     /// Each ask's outcomes, in the order in which they were begun with.

@@ -4,6 +4,9 @@
 //! have but a command or two. So each node is asked once for all the parts that
 //! it seems to lead, this one too, and whoever waits is woken once by each node.
 //! What that leaves undone goes the way of everything else, part by part.
+//!
+//! Reads may answer far more than was asked. What a session is told at once is hence
+//! bounded: the client has the first answers before the others are asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +18,21 @@ use winter_core::command::KeyCommand;
 use winter_core::store::{partition_of, table_hash};
 
 use super::Inner;
-use super::gathering::Gathering;
+use super::gathering::{Gathering, READ_BYTES_MAX};
 use super::leader::unavailable;
 use super::router::PAUSE;
 use super::wire::{self, Answer, Ask, Command, NotDone, Outcome};
 use crate::peers::{CallError, Channel};
 
+/// Bytes that reads have answered after which a session's other commands wait until its
+/// client has taken these.
+const ANSWERS_BYTES_MAX: usize = 1 << 20;
+
 /// A session's commands on keys, parted by whom they are for.
 #[derive(Debug, Default)]
 pub struct Keys {
-    count: usize,
+    /// What is known already, in the commands' order.
+    answers: Vec<Option<Answer>>,
     parts: Vec<Part>,
 }
 
@@ -42,8 +50,9 @@ impl Keys {
     /// Parts commands among `partitions`; without any, nobody can do them.
     #[must_use]
     pub fn part(commands: &[KeyCommand<'_>], partitions: Option<u16>) -> Self {
-        let count = commands.len();
-        let Some(partitions) = partitions else { return Self { count, parts: Vec::new() } };
+        let mut answers = Vec::new();
+        answers.resize_with(commands.len(), || None);
+        let Some(partitions) = partitions else { return Self { answers, parts: Vec::new() } };
         let mut parted: Vec<(u16, Vec<usize>)> = Vec::new();
         for (place, command) in commands.iter().enumerate() {
             let partition = partition_of(table_hash(command.table), command.key, partitions);
@@ -61,7 +70,43 @@ impl Keys {
                 places,
             }
         };
-        Self { count, parts: parted.into_iter().map(part).collect() }
+        Self { answers, parts: parted.into_iter().map(part).collect() }
+    }
+
+    /// Bytes of what is known already.
+    fn known_bytes(&self) -> usize {
+        self.answers.iter().flatten().map(Answer::data_bytes).sum()
+    }
+
+    /// Notes what came of a part's first commands: the others, if there are any.
+    fn fill(&mut self, part: Part, outcomes: Vec<Outcome>) -> Option<Part> {
+        let done = outcomes.len();
+        for (&place, outcome) in part.places.iter().zip(outcomes) {
+            self.answers[place] = Some(Answer::to(outcome));
+        }
+        (done < part.places.len()).then(|| part.after(done))
+    }
+
+    /// The answers up to the first that is not known, and whatever is left then.
+    fn split(mut self) -> (Vec<Answer>, Option<Self>) {
+        let unasked = || unavailable().into();
+        let known = self.parts.iter().map(|part| part.places[0]).min();
+        let rest = known.map(|known| {
+            let answers = self.answers.split_off(known);
+            let places = self.parts.iter_mut().flat_map(|part| &mut part.places);
+            places.for_each(|place| *place -= known);
+            Self { answers, parts: std::mem::take(&mut self.parts) }
+        });
+        let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(unasked));
+        (answers.collect(), rest)
+    }
+}
+
+impl Part {
+    /// The part without its first `done` commands.
+    fn after(self, done: usize) -> Self {
+        let body = rest_of(&self.body, done);
+        Self { places: self.places[done..].to_vec(), body, ..self }
     }
 }
 
@@ -76,35 +121,46 @@ enum First {
 }
 
 impl Inner {
-    /// Does a session's commands: their answers, in their order.
-    pub(crate) async fn run_keys(self: &Arc<Self>, keys: Keys) -> Vec<Answer> {
+    /// Does a session's commands: the first answers, in their order, and what is left
+    /// where these are so long that the client should have them first. The first command
+    /// is always answered.
+    pub(crate) async fn run_keys(self: &Arc<Self>, mut keys: Keys) -> (Vec<Answer>, Option<Keys>) {
         let deadline = Instant::now() + self.command_timeout;
-        let mut answers: Vec<Option<Answer>> = Vec::new();
-        answers.resize_with(keys.count, || None);
-        let firsts = self.ask_together(&keys.parts, deadline).await;
-        let mut fill = |part: Part, outcomes: Vec<Outcome>| {
-            for (place, outcome) in part.places.into_iter().zip(outcomes) {
-                answers[place] = Some(Answer::to(outcome));
-            }
-        };
+        let mut parts = std::mem::take(&mut keys.parts);
+        parts.sort_unstable_by_key(|part| part.places[0]);
+        if keys.known_bytes() >= ANSWERS_BYTES_MAX {
+            keys.parts = parts.split_off(1);
+        }
+        let first_place = parts.first().map_or(0, |part| part.places[0]);
+        let firsts = self.ask_together(&parts, deadline).await;
         let mut left = Vec::new();
-        for (part, first) in keys.parts.into_iter().zip(firsts) {
+        for (part, first) in parts.into_iter().zip(firsts) {
             match first {
-                First::Answered(outcomes) if !outcomes.contains(&Outcome::NotDone) => {
-                    fill(part, outcomes);
+                First::Answered(mut outcomes) => {
+                    outcomes.truncate(begun(&outcomes));
+                    left.extend(keys.fill(part, outcomes).map(|part| (part, First::NotAsked)));
                 }
                 first => left.push((part, first)),
             }
+        }
+        if keys.known_bytes() >= ANSWERS_BYTES_MAX {
+            let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(part, first)| {
+                matches!(first, First::Lost) || part.places[0] == first_place
+            });
+            left = now;
+            keys.parts.extend(later.into_iter().map(|(part, _)| part));
         }
         if !left.is_empty() {
             let asked = left.into_iter().map(|(part, first)| async move {
                 let done = self.run_part(&part, first, deadline).await;
                 (part, done)
             });
-            let asked = Box::pin(futures_util::future::join_all(asked));
-            asked.await.into_iter().for_each(|(part, outcomes)| fill(part, outcomes));
+            for (part, outcomes) in Box::pin(futures_util::future::join_all(asked)).await {
+                let rest = keys.fill(part, outcomes);
+                keys.parts.extend(rest);
+            }
         }
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|| unavailable().into())).collect()
+        keys.split()
     }
 
     /// Asks each node that seems to lead some of the parts for all of them at
@@ -112,7 +168,7 @@ impl Inner {
     async fn ask_together(self: &Arc<Self>, parts: &[Part], deadline: Instant) -> Vec<First> {
         let mut firsts: Vec<First> = Vec::new();
         firsts.resize_with(parts.len(), || First::NotAsked);
-        let (mut here, mut begun) = (Gathering::for_here(), Vec::new());
+        let (mut here, mut begun) = (Gathering::with_room(ANSWERS_BYTES_MAX), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         for (number, part) in parts.iter().enumerate() {
             let leader = self.candidate(GroupId::Data(part.partition), None, 0);
@@ -179,7 +235,7 @@ impl Inner {
         several: Vec<(PartitionId, &[u8])>,
     ) -> Vec<Result<Bytes, NotDone>> {
         let (mut gathering, mut begun, mut others) =
-            (Gathering::for_a_peer(), Vec::new(), Vec::new());
+            (Gathering::with_room(READ_BYTES_MAX), Vec::new(), Vec::new());
         for (number, &(partition, body)) in several.iter().enumerate() {
             if self.begin_here(partition, body, &mut gathering) {
                 begun.push(number);
@@ -206,7 +262,8 @@ impl Inner {
         answers
     }
 
-    /// Does the commands of a partition; `first` is what came of asking already.
+    /// Does the commands of a partition, or the first of them if these answer so much
+    /// that the client should have that first; `first` is what came of asking already.
     async fn run_part(
         self: &Arc<Self>,
         part: &Part,
@@ -217,30 +274,24 @@ impl Inner {
         let count = part.places.len();
         let mut body = part.body.clone();
         let mut done: Vec<Outcome> = Vec::with_capacity(count);
-        let mut first = match first {
-            First::Answered(outcomes) => Some(outcomes),
-            First::Lost if !part.is_read_only => return lost(&part.body, done),
-            First::Lost | First::NotAsked => None,
-        };
+        if matches!(first, First::Lost) && !part.is_read_only {
+            return lost(&part.body, done);
+        }
         loop {
-            let outcomes = match first.take() {
-                Some(outcomes) => outcomes,
-                None => {
-                    let may_repeat = part.is_read_only;
-                    match self.ask_leader(group, body.clone(), deadline, may_repeat).await {
-                        Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
-                        Ok(None) => break,
-                        Err(()) => return lost(&part.body, done),
-                    }
-                }
+            let asked = self.ask_leader(group, body.clone(), deadline, part.is_read_only);
+            let outcomes: Vec<Outcome> = match asked.await {
+                Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
+                Ok(None) => break,
+                Err(()) => return lost(&part.body, done),
             };
             if outcomes.len() != count - done.len() {
                 return lost(&part.body, done);
             }
-            // What comes after the last command that was begun may be sent again.
-            let begun = outcomes.iter().rposition(|o| *o != Outcome::NotDone);
-            let begun = begun.map_or(0, |last| last + 1);
+            let begun = begun(&outcomes);
             done.extend(outcomes.into_iter().take(begun));
+            if done.iter().map(Outcome::data_bytes).sum::<usize>() >= ANSWERS_BYTES_MAX {
+                return done;
+            }
             if done.len() == count || Instant::now() >= deadline {
                 break;
             }
@@ -253,6 +304,11 @@ impl Inner {
         done.resize(count, Outcome::NotDone);
         done
     }
+}
+
+/// How many commands were begun with: what comes after the last may be sent again.
+fn begun(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().rposition(|outcome| *outcome != Outcome::NotDone).map_or(0, |last| last + 1)
 }
 
 /// Whether nothing that is asked of a partition writes.

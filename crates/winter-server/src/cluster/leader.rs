@@ -17,7 +17,7 @@ use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
-use super::gathering::{Begun, Gathering, Packing};
+use super::gathering::{Begun, Gathering, Packing, READ_BYTES_MAX};
 use super::machines::DataMachine;
 use super::usage::Limits;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
@@ -109,7 +109,7 @@ impl Leader {
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it.
     async fn keys(&self, commands: &[Command<'_>]) -> Vec<Outcome> {
-        let mut gathering = Gathering::for_a_peer();
+        let mut gathering = Gathering::with_room(READ_BYTES_MAX);
         let mut begun = Vec::with_capacity(commands.len());
         let mut is_final = false;
         while !self.begin(commands, &mut begun, is_final, &mut gathering) {

@@ -319,8 +319,9 @@ impl Cluster {
         u16::try_from(self.0.map.read().partitions.len()).ok().filter(|&n| n > 0)
     }
 
-    /// Does commands on keys: their answers, in their order.
-    pub(crate) async fn run_keys(&self, keys: Keys) -> Vec<Answer> {
+    /// Does commands on keys: the first answers, in their order, and what is left to be
+    /// done when the client has taken these.
+    pub(crate) async fn run_keys(&self, keys: Keys) -> (Vec<Answer>, Option<Keys>) {
         self.0.run_keys(keys).await
     }
 

@@ -58,7 +58,7 @@ impl Cluster {
         match parsed.command {
             Ok(Command::Key(command)) => {
                 let keys = Keys::part(&[command], self.partitions());
-                for answer in self.run_keys(keys).await {
+                for answer in self.run_keys(keys).await.0 {
                     Dialect::Line.write(&answer.reply(), &mut output);
                 }
             }

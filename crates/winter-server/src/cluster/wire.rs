@@ -201,6 +201,16 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// How long an entry's data in it is.
+    pub(crate) fn data_bytes(&self) -> usize {
+        match self {
+            Self::Done(answer) => answer.data_bytes(),
+            Self::NotDone | Self::Unknown => 0,
+        }
+    }
+}
+
 /// Why a node did nothing of what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub(crate) enum NotDone {

@@ -64,30 +64,33 @@ impl<'a> Far<'a> {
 }
 
 impl Session {
-    /// Lets the cluster do what a turn has asked for, and keeps the replies.
-    pub(super) async fn ask(&mut self, asked: Asked) {
-        let Some(cluster) = self.shared.cluster().cloned() else { return };
+    /// Lets the cluster do what a turn has asked for, and keeps the replies: what is left
+    /// to be asked when the client has taken them.
+    pub(super) async fn ask(&mut self, asked: Asked) -> Option<Asked> {
+        let cluster = self.shared.cluster()?.clone();
         let dialect = self.state.dialect.unwrap_or(Dialect::Line);
         let shared = Arc::clone(&self.shared);
         let began = Instant::now();
-        let verbs = match asked {
-            Asked::Keys(keys, verbs) => {
-                let answers = cluster.run_keys(keys).await;
+        let (verbs, rest) = match asked {
+            Asked::Keys(keys, mut verbs) => {
+                let (answers, rest) = cluster.run_keys(keys).await;
                 for (verb, answer) in verbs.iter().zip(&answers) {
                     self.keep_reply(&answer.reply(), Some(*verb), dialect);
                 }
-                verbs
+                let later = verbs.split_off(answers.len());
+                (verbs, rest.map(|rest| Asked::Keys(rest, later)))
             }
             Asked::Whole(whole, verb) => {
                 let reply = cluster.run_whole(whole).await;
                 self.keep_reply(&reply, verb, dialect);
-                verb.into_iter().collect()
+                (verb.into_iter().collect(), None)
             }
         };
         let (worker, client) = (self.worker, &*self.state.client);
         let finished = Instant::now();
         let observed = Observed { worker, client, dialect, verbs: &verbs };
         observed.took(&shared.node, finished.duration_since(began), finished);
+        rest
     }
 
     fn keep_reply(&mut self, reply: &Reply<'_>, verb: Option<Verb>, dialect: Dialect) {

@@ -210,8 +210,10 @@ impl Session {
                         break;
                     }
                     TurnEnd::Ask(asked) => {
-                        self.ask(asked).await;
-                        end = self.turn_on_input();
+                        end = match self.ask(asked).await {
+                            Some(rest) => TurnEnd::Ask(rest),
+                            None => self.turn_on_input(),
+                        };
                     }
                     TurnEnd::Yield => {
                         // Others have their turn before this client's next.

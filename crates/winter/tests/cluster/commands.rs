@@ -1,10 +1,11 @@
 //! Sessions: pipelines, sizes, and clients as people use them.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use winter_testkit::{Reply, request};
 
-use crate::watch::create;
+use crate::watch::{create, value_of};
 use crate::winter;
 
 #[test]
@@ -147,6 +148,41 @@ fn long_values_that_are_read_together_come_back_through_every_node() {
         wire.expect("ok\n");
         for _ in 0..4 {
             assert!(wire.read_line() == value, "after a write through node {number}");
+        }
+    }
+}
+
+/// What a node holds for a client that asks for much and takes nothing: some answers of
+/// each partition, and buffers.
+const HELD_BYTES_MAX: u64 = 80 << 20;
+
+#[test]
+fn a_client_that_asks_for_much_and_takes_nothing_costs_a_node_little() {
+    for reads in ["lease", "quorum"] {
+        let cluster = winter().set("WINTER_READS", reads).start();
+        create(&mut cluster.connect(0), "t");
+        // Of several partitions, and many times what a connection may leave unread.
+        let value = |key: usize| key.to_string().repeat(4 << 20);
+        for key in 0..8 {
+            let put = request(&["PUTNEW", "t", &key.to_string(), &value(key)]);
+            cluster.connect(0).exchange(put, "+ok\r\n");
+        }
+        for number in 0..3 {
+            let resident = || value_of(&cluster, number, "winter_memory_resident_bytes");
+            let before = resident();
+            let mut wire = cluster.connect(number);
+            let keys = || (0..32).map(|n| n % 8);
+            wire.send(
+                keys().flat_map(|key| request(&["GET", "t", &key.to_string()])).collect::<Vec<_>>(),
+            );
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(1) {
+                let held = resident().saturating_sub(before);
+                assert!(held < HELD_BYTES_MAX, "{held} bytes on node {number}, by {reads}");
+            }
+            for key in keys() {
+                wire.expect(format!("${}\r\n{}\r\n", 4 << 20, value(key)));
+            }
         }
     }
 }
