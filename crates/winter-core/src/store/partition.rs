@@ -319,7 +319,7 @@ impl Partition {
             self.schedule(table.slot, page);
         }
         if is_untidy {
-            self.tidy(table.slot);
+            self.tidy_up(table.slot);
         }
         Ok(())
     }

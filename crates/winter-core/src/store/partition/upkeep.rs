@@ -180,7 +180,8 @@ impl Partition {
         }
     }
 
-    fn tidy_up(&mut self, slot: u32) {
+    /// As [`Self::tidy`], where the slice is known to be untidy.
+    pub(super) fn tidy_up(&mut self, slot: u32) {
         if self.slices.at(slot).is_some_and(Slice::wants_compaction) {
             self.compact(slot);
         }
