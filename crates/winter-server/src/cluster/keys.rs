@@ -33,6 +33,7 @@ const ANSWERS_BYTES_MAX: usize = 1 << 20;
 pub struct Keys {
     /// What is known already, in the commands' order.
     answers: Vec<Option<Answer>>,
+    /// What is not, by the first command of each.
     parts: Vec<Part>,
 }
 
@@ -81,6 +82,9 @@ impl Keys {
     /// Notes what came of a part's first commands: the others, if there are any.
     fn fill(&mut self, part: Part, outcomes: Vec<Outcome>) -> Option<Part> {
         let done = outcomes.len();
+        if done == 0 {
+            return Some(part);
+        }
         for (&place, outcome) in part.places.iter().zip(outcomes) {
             self.answers[place] = Some(Answer::to(outcome));
         }
@@ -90,12 +94,12 @@ impl Keys {
     /// The answers up to the first that is not known, and whatever is left then.
     fn split(mut self) -> (Vec<Answer>, Option<Self>) {
         let unasked = || unavailable().into();
-        let known = self.parts.iter().map(|part| part.places[0]).min();
-        let rest = known.map(|known| {
+        self.parts.sort_unstable_by_key(|part| part.places[0]);
+        let rest = self.parts.first().map(|part| part.places[0]).map(|known| {
             let answers = self.answers.split_off(known);
             let places = self.parts.iter_mut().flat_map(|part| &mut part.places);
             places.for_each(|place| *place -= known);
-            Self { answers, parts: std::mem::take(&mut self.parts) }
+            Self { answers, parts: self.parts }
         });
         let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(unasked));
         (answers.collect(), rest)
@@ -127,7 +131,6 @@ impl Inner {
     pub(crate) async fn run_keys(self: &Arc<Self>, mut keys: Keys) -> (Vec<Answer>, Option<Keys>) {
         let deadline = Instant::now() + self.command_timeout;
         let mut parts = std::mem::take(&mut keys.parts);
-        parts.sort_unstable_by_key(|part| part.places[0]);
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
             keys.parts = parts.split_off(1);
         }
@@ -135,24 +138,23 @@ impl Inner {
         let firsts = self.ask_together(&parts, deadline).await;
         let mut left = Vec::new();
         for (part, first) in parts.into_iter().zip(firsts) {
-            match first {
+            let outcomes = match first {
                 First::Answered(mut outcomes) => {
                     outcomes.truncate(begun(&outcomes));
-                    left.extend(keys.fill(part, outcomes).map(|part| (part, First::NotAsked)));
+                    outcomes
                 }
-                first => left.push((part, first)),
-            }
+                First::Lost if !part.is_read_only => lost(&part.body, Vec::new()),
+                First::Lost | First::NotAsked => Vec::new(),
+            };
+            left.extend(keys.fill(part, outcomes));
         }
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
-            let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(part, first)| {
-                matches!(first, First::Lost) || part.places[0] == first_place
-            });
-            left = now;
-            keys.parts.extend(later.into_iter().map(|(part, _)| part));
+            let later = left.extract_if(.., |part| part.places[0] != first_place);
+            keys.parts.extend(later);
         }
         if !left.is_empty() {
-            let asked = left.into_iter().map(|(part, first)| async move {
-                let done = self.run_part(&part, first, deadline).await;
+            let asked = left.into_iter().map(|part| async move {
+                let done = self.run_part(&part, deadline).await;
                 (part, done)
             });
             for (part, outcomes) in Box::pin(futures_util::future::join_all(asked)).await {
@@ -263,20 +265,12 @@ impl Inner {
     }
 
     /// Does the commands of a partition, or the first of them if these answer so much
-    /// that the client should have that first; `first` is what came of asking already.
-    async fn run_part(
-        self: &Arc<Self>,
-        part: &Part,
-        first: First,
-        deadline: Instant,
-    ) -> Vec<Outcome> {
+    /// that the client should have that first.
+    async fn run_part(self: &Arc<Self>, part: &Part, deadline: Instant) -> Vec<Outcome> {
         let group = GroupId::Data(part.partition);
         let count = part.places.len();
         let mut body = part.body.clone();
         let mut done: Vec<Outcome> = Vec::with_capacity(count);
-        if matches!(first, First::Lost) && !part.is_read_only {
-            return lost(&part.body, done);
-        }
         loop {
             let asked = self.ask_leader(group, body.clone(), deadline, part.is_read_only);
             let outcomes: Vec<Outcome> = match asked.await {
