@@ -10,6 +10,7 @@ use winter_core::reply::Reply;
 
 use super::Session;
 use super::observe::Observed;
+use super::output::are_held;
 use crate::cluster::{Cluster, Keys, Whole};
 use crate::server::Shared;
 use crate::stats::Outcome;
@@ -86,6 +87,7 @@ impl Session {
                 (verb.into_iter().collect(), None)
             }
         };
+        self.holds = are_held(verbs.len(), &self.output);
         let (worker, client) = (self.worker, &*self.state.client);
         let finished = Instant::now();
         let observed = Observed { worker, client, dialect, verbs: &verbs };

@@ -13,6 +13,7 @@ mod home;
 pub mod info;
 mod introspect;
 mod observe;
+mod output;
 mod request_timer;
 mod server_commands;
 pub mod turn;
@@ -44,8 +45,6 @@ use turn::{State, Turn, TurnEnd};
 
 /// What a thread reads at once, in bytes.
 const READ_BYTES: usize = 32 << 10;
-/// The thread's output buffer is not kept when it has grown past this.
-const OUTPUT_KEPT_BYTES: usize = 2 << 20;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// How long a draining session goes on in all.
@@ -91,6 +90,8 @@ pub struct Session {
     closed_by_turn: bool,
     /// Replies that the client has not taken yet.
     output: Vec<u8>,
+    /// Whether these wait for the turns of the thread's other sessions.
+    holds: bool,
 }
 
 /// Why a session leaves its thread when nothing went wrong.
@@ -134,6 +135,7 @@ impl Session {
             read_full: false,
             closed_by_turn: false,
             output: Vec::new(),
+            holds: false,
         }
     }
 
@@ -287,7 +289,7 @@ impl Session {
                 self.input.extend_from_slice(read);
                 self.turn_on_kept_input(output, tables)
             };
-            self.send_now(output)?;
+            self.send_or_hold(output)?;
             Poll::Ready(Ok(Event::Turn(end)))
         })
     }
@@ -331,54 +333,6 @@ impl Session {
         let (done, end) = turn.run(input, output);
         self.progressed |= done > 0;
         (done, end)
-    }
-
-    /// Sends what the socket takes at once and keeps the rest.
-    fn send_now(&mut self, output: &mut Vec<u8>) -> io::Result<()> {
-        if output.is_empty() {
-            return Ok(());
-        }
-        let sent = if self.output.is_empty() { self.try_send(output)? } else { 0 };
-        self.output.extend_from_slice(&output[sent..]);
-        output.clear();
-        if output.capacity() > OUTPUT_KEPT_BYTES {
-            output.shrink_to(OUTPUT_KEPT_BYTES);
-        }
-        Ok(())
-    }
-
-    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.try_write(bytes) {
-            Ok(sent) => {
-                self.shared.node.stats.worker(self.worker).bytes_out.add(sent as u64);
-                Ok(sent)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Waits until the client has taken all replies. Meanwhile nothing is read.
-    async fn flush(&mut self) -> Result<(), Ended> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
-        if self.output.len() > self.shared.node.config.output_bytes_max {
-            return Err(Ended::TooMuchOutput);
-        }
-        self.count_buffers();
-        if self.output.len() > READ_BYTES && self.shared.node.memory.buffers_are_full() {
-            return Err(Ended::TooMuchOutput);
-        }
-        let mut sent = 0;
-        while sent < self.output.len() {
-            let wait = self.shared.node.config.write_timeout;
-            timeout(wait, self.stream.writable()).await.map_err(|_| Ended::SlowReader)??;
-            sent += self.try_send(&self.output[sent..])?;
-        }
-        self.output = Vec::new();
-        self.count_buffers();
-        Ok(())
     }
 
     /// Starts or stops the time that a command has to arrive.

@@ -2,12 +2,40 @@
 
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use winter_core::command::Verb;
 use winter_core::protocol::Dialect;
 
 use super::clients::Client;
-use crate::node::Node;
+use crate::node::{GROUP_MAX, Node};
 use crate::stats::LatencyBucket;
+
+/// Commands that share one look at the clock at the most.
+const PASS_MAX: usize = 2 * GROUP_MAX;
+
+/// Commands between two looks at the clock.
+pub(super) struct Pass {
+    pub began: Instant,
+    pub verbs: ArrayVec<Verb, PASS_MAX>,
+    /// How many commands the turn's earlier passes answered.
+    pub answered: usize,
+}
+
+impl Pass {
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now(), verbs: ArrayVec::new(), answered: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.verbs.remaining_capacity() < GROUP_MAX
+    }
+
+    pub(super) fn begin_next(&mut self, now: Instant) {
+        self.answered += self.verbs.len();
+        self.verbs.clear();
+        self.began = now;
+    }
+}
 
 /// Some commands of a client that were worked on together.
 pub(super) struct Observed<'a> {

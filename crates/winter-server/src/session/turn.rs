@@ -13,7 +13,7 @@ use winter_core::time::Timestamp;
 
 use super::clients::Client;
 use super::far::{Asked, Far};
-use super::observe::Observed;
+use super::observe::{Observed, Pass};
 use super::server_commands::ServerContext;
 use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache, faults};
 use crate::server::Shared;
@@ -23,8 +23,6 @@ use crate::stats::{Outcome, WorkerStats};
 pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
 /// A turn goes on to the next commands for so long; then other sessions have theirs.
 const TURN_MAX: Duration = Duration::from_millis(1);
-/// Commands that share one look at the clock at the most.
-const PASS_MAX: usize = 2 * GROUP_MAX;
 /// Lines of another protocol's bytes that a session may begin with.
 const JUNK_LINES_MAX: u32 = 3;
 
@@ -51,6 +49,8 @@ pub struct State {
     pub dialect: Option<Dialect>,
     /// Whether replies are sent.
     pub replies: Replies,
+    /// How many commands the last turn answered.
+    pub answered: usize,
     skip: Option<Skip>,
     scanned: usize,
     junk_lines: u32,
@@ -60,7 +60,15 @@ impl State {
     /// A session that has said nothing yet.
     #[must_use]
     pub const fn new(client: Arc<Client>) -> Self {
-        Self { client, dialect: None, replies: Replies::On, skip: None, scanned: 0, junk_lines: 0 }
+        Self {
+            client,
+            dialect: None,
+            replies: Replies::On,
+            answered: 0,
+            skip: None,
+            scanned: 0,
+            junk_lines: 0,
+        }
     }
 
     /// Takes back what was just written if the client wants no reply to it.
@@ -140,22 +148,6 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Commands between two looks at the clock.
-struct Pass {
-    began: Instant,
-    verbs: ArrayVec<Verb, PASS_MAX>,
-}
-
-impl Pass {
-    fn begin() -> Self {
-        Self { began: Instant::now(), verbs: ArrayVec::new() }
-    }
-
-    fn is_full(&self) -> bool {
-        self.verbs.remaining_capacity() < GROUP_MAX
-    }
-}
-
 impl Turn<'_> {
     /// Runs what `input` holds: how many of its bytes are done with, and how the turn ended.
     pub fn run(&mut self, input: &[u8], output: &mut Vec<u8>) -> (usize, TurnEnd) {
@@ -166,6 +158,7 @@ impl Turn<'_> {
         let mut pass = Pass::begin();
         let (done, end) = self.run_from(input, at, &mut dialect, &mut pass, output);
         self.observe(&mut pass, dialect);
+        self.state.answered = pass.answered;
         (done, end)
     }
 
@@ -431,7 +424,6 @@ impl Turn<'_> {
         let (worker, client) = (self.worker, &*self.state.client);
         let observed = Observed { worker, client, dialect, verbs: &pass.verbs };
         observed.took(self.node(), finished.duration_since(pass.began), finished);
-        pass.verbs.clear();
-        pass.began = finished;
+        pass.begin_next(finished);
     }
 }
