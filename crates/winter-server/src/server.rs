@@ -266,7 +266,7 @@ impl Server {
             threads = shared.node.config.threads,
             memory_max = shared.node.memory.limit(),
             version = env!("CARGO_PKG_VERSION"),
-            "winter is ready"
+            "winter is listening"
         );
         Ok(())
     }

@@ -252,11 +252,11 @@ fn read_log(stderr: ChildStderr, log: &Mutex<Vec<String>>, ready: &mpsc::Sender<
     }
 }
 
-/// The addresses in the line that says that the server is ready.
+/// The addresses in the line that says where the server listens.
 fn addresses(line: &str) -> Option<Listening> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
-    if fields.get("message")?.as_str()? != "winter is ready" {
+    if fields.get("message")?.as_str()? != "winter is listening" {
         return None;
     }
     let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();

@@ -210,7 +210,7 @@ fn the_log_is_text_on_a_terminal() {
     let line = line.expect("it is text");
     process.kill().expect("it runs");
     process.wait().expect("it ends");
-    assert!(line.contains("INFO") && line.contains("winter is ready"), "{line}");
+    assert!(line.contains("INFO") && line.contains("winter is listening"), "{line}");
     assert!(!line.contains(r#""level":"#), "{line}");
     assert!(line.contains('\x1b'), "levels have colours there: {line}");
 }

@@ -250,7 +250,7 @@ fn a_node_that_waits_for_others_says_for_what() {
         .set("WINTER_CLUSTER_SIZE", 2)
         .set("WINTER_BIND", &host)
         .start();
-    let why = "waits for 2 nodes (WINTER_CLUSTER_SIZE); the DNS lists 1";
+    let why = "waits for 2 nodes (WINTER_CLUSTER_SIZE); 1 listed";
     eventually("it says so", || {
         let answer = ask(server.http(), "GET", "/readyz");
         (answer.body == format!("not ready: {why}\n")).then_some(())

@@ -1,5 +1,7 @@
 //! The options of `CREATE`.
 
+use std::fmt;
+
 use super::parse::number;
 use super::table::Verb;
 use crate::fault::{Fault, echo};
@@ -18,6 +20,29 @@ pub struct TableOptions {
     pub ttl: Option<Ttl>,
     /// Write-once (`ONCE yes`): `PUT`, `CAS` and `TOUCH` are refused.
     pub once: bool,
+}
+
+/// As `CREATE` takes them.
+impl fmt::Display for TableOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("none");
+        }
+        let numbers = [
+            ("MAXBYTES", self.bytes_max),
+            ("MAXENTRIES", self.entries_max),
+            ("MAXVALUE", self.value_bytes_max),
+            ("TTL", self.ttl.map(Ttl::as_millis)),
+        ];
+        let mut gap = "";
+        for (name, number) in numbers {
+            if let Some(number) = number {
+                write!(f, "{gap}{name} {number}")?;
+                gap = " ";
+            }
+        }
+        if self.once { write!(f, "{gap}ONCE yes") } else { Ok(()) }
+    }
 }
 
 impl TableOptions {
@@ -121,6 +146,17 @@ mod tests {
             once: true,
         };
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn options_are_written_as_they_are_read() {
+        for written in
+            ["MAXBYTES 1048576 MAXENTRIES 3 MAXVALUE 1024 TTL 5 ONCE yes", "ONCE yes", "TTL 5"]
+        {
+            let words: Vec<&[u8]> = written.split(' ').map(str::as_bytes).collect();
+            assert_eq!(TableOptions::parse(&words).unwrap().to_string(), written);
+        }
+        assert_eq!(TableOptions::default().to_string(), "none");
     }
 
     #[test]

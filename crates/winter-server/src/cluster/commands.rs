@@ -108,7 +108,7 @@ impl Inner {
         };
         settled.map_err(|_| unknown())?;
         if is_new {
-            tracing::info!(table = name, "a table was created");
+            tracing::info!(table = name, %options, "a table was created");
         }
         Ok(Reply::Word(if is_new { "created" } else { "already created" }))
     }

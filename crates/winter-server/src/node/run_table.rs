@@ -60,7 +60,7 @@ impl Node {
     fn create(&self, name: &str, options: TableOptions) -> Reply<'static> {
         match self.catalog.create(name, options) {
             Ok(true) => {
-                tracing::info!(table = name, ?options, "a table was created");
+                tracing::info!(table = name, %options, "a table was created");
                 Reply::Word("created")
             }
             Ok(false) => Reply::Word("already created"),

@@ -1,6 +1,7 @@
 //! Both halves of a connection: a reader that parses all that came before it
 //! reads again, and a writer that drains its queue before each write.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -43,6 +44,18 @@ pub(super) enum End {
     Silent,
     /// The system's reason.
     Broken(io::Error),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed by the other side"),
+            Self::Done => f.write_str("closed by this side"),
+            Self::Refused(reason) => write!(f, "refused: {}", reason.word()),
+            Self::Silent => f.write_str("nothing came for too long"),
+            Self::Broken(error) => error.fmt(f),
+        }
+    }
 }
 
 /// The reading half.

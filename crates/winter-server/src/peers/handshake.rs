@@ -11,6 +11,8 @@
 //! the dialler's first frame, whose checksum needs both nonces, confirms that it
 //! is there now and not a recording.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,16 @@ pub enum Purpose {
     Bulk,
     /// To find out who is there, by whoever is of the same application.
     Probe,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Calls => "calls",
+            Self::Bulk => "bulk",
+            Self::Probe => "probe",
+        })
+    }
 }
 
 /// What a dialler says first.

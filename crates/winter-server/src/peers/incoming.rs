@@ -89,7 +89,7 @@ impl Visit {
                 return;
             }
             Err(Turned::Ended(end)) => {
-                tracing::debug!(%from, ?end, "a connection ended before it said who it is");
+                tracing::debug!(%from, %end, "a connection ended before it said who it is");
                 return;
             }
             Err(Turned::Away(refused)) => {
@@ -103,7 +103,7 @@ impl Visit {
         drop(place);
         match end {
             End::Refused(reason) => refuse(&reason.into(), ""),
-            end => tracing::debug!(%from, ?end, "a connection of a peer has ended"),
+            end => tracing::debug!(%from, %end, "a connection of a peer has ended"),
         }
     }
 }
@@ -194,7 +194,7 @@ async fn serve(
     writer: Writer<'_>,
 ) -> End {
     let Entered { peer, purpose, answer_bytes_max, encoder, mut decoder } = entered;
-    tracing::debug!(node = %peer.node, version = peer.version, ?purpose, "a peer has connected");
+    tracing::debug!(node = %peer.node, version = peer.version, %purpose, "a peer has connected");
     let in_flight_max = match purpose {
         Purpose::Probe => PROBES_IN_FLIGHT_MAX,
         Purpose::Calls | Purpose::Bulk => shared.options.in_flight_max,

@@ -114,7 +114,7 @@ impl Dialler {
         let theirs = usize::try_from(welcome.body_bytes_max).unwrap_or(BODY_BYTES_MAX);
         self.lane.connected(welcome.version, options.body_bytes_max.min(theirs));
         let (node, version) = (self.node, welcome.version);
-        tracing::debug!(%node, version, purpose = ?self.purpose, "a peer is connected");
+        tracing::debug!(%node, version, purpose = %self.purpose, "a peer is connected");
         let lane = &*self.lane;
         tokio::select! {
             end = writer.run(encoder, lane, Some(options.keepalive)) => end,
@@ -138,8 +138,8 @@ impl Dialler {
             End::Refused(reason) => {
                 self.shared.counters.refuse(None, &(*reason).into(), "a peer that was dialled");
             }
-            End::Done => tracing::debug!(%node, ?purpose, "a connection to a peer is closed"),
-            _ => tracing::info!(%node, ?purpose, ?end, "a connection to a peer has ended"),
+            End::Done => tracing::debug!(%node, %purpose, "a connection to a peer is closed"),
+            _ => tracing::info!(%node, %purpose, %end, "a connection to a peer has ended"),
         }
     }
 
@@ -147,10 +147,10 @@ impl Dialler {
     fn report_failure(&self, error: DialError, last: &mut Option<DialError>) {
         let (node, address) = (self.node, self.address.borrow().clone());
         if last.as_ref() == Some(&error) {
-            tracing::debug!(%node, %address, why = ?error.to_string(), "still not connected");
+            tracing::debug!(%node, %address, why = %error.to_string().escape_debug(), "still not connected");
             return;
         }
-        tracing::warn!(%node, %address, why = ?error.to_string(), "a peer cannot be connected");
+        tracing::warn!(%node, %address, why = %error.to_string().escape_debug(), "a peer cannot be connected");
         *last = Some(error);
     }
 }

@@ -58,7 +58,7 @@ fn pods_that_start_together_form_one_cluster() {
 #[test]
 fn pods_that_start_apart_form_one_cluster_and_none_before_all_are_there() {
     let Some(mut pods) = winter().lay_out() else { return };
-    for (number, what) in ["the DNS lists 1", "the DNS lists 2"].into_iter().enumerate() {
+    for (number, what) in ["; 1 listed", "; 2 listed"].into_iter().enumerate() {
         pods.start(number);
         waits(&pods, number, what);
         asked_again(&pods, 3);

@@ -116,19 +116,19 @@ impl Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns => f.write_str("waits for the DNS to list addresses"),
+            Self::Dns => f.write_str("waits for DNS or seeds to list addresses"),
             Self::TooFew { found, wanted } => {
-                write!(f, "waits for {wanted} nodes (WINTER_CLUSTER_SIZE); the DNS lists {found}")
+                write!(f, "waits for {wanted} nodes (WINTER_CLUSTER_SIZE); {found} listed")
             }
             Self::TooMany { listed } => {
-                write!(f, "waits for a shorter list: the DNS lists {listed} addresses")
+                write!(f, "waits for a shorter list: {listed} addresses are listed")
             }
             Self::Alone => f.write_str(
                 "waits for a second node: one founds alone only where WINTER_CLUSTER_SIZE is 1",
             ),
-            Self::NotListed => f.write_str("waits for the DNS to list this node"),
+            Self::NotListed => f.write_str("waits for DNS or seeds to list this node"),
             Self::Address { address, why } => write!(f, "waits for {address}, which {why}"),
-            Self::Confirmation => f.write_str("waits for the DNS and all nodes to say so again"),
+            Self::Confirmation => f.write_str("waits for the list and all nodes to say so again"),
             Self::Settling { stood, settling } => write!(
                 f,
                 "waits for the list to stand unchanged: {} of {} s (WINTER_CLUSTER_SIZE makes this \

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::field::display;
 use winter_core::cluster::meta::{Change, MemberState, MetaCommand, Swap};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
@@ -59,14 +60,15 @@ impl Inner {
             let made = make(&held, inner.me, change, &map).await;
             let deadline = Instant::now() + inner.command_timeout;
             let number = change.number;
+            let (added, removed) = (change.swap.add.map(display), change.swap.remove.map(display));
             match made {
                 Ok(true) => {
-                    tracing::info!(%group, swap = ?change.swap, "a replica has changed hands");
+                    tracing::info!(%group, added, removed, "a replica has changed hands");
                     let finish = MetaCommand::FinishMove { group, number };
                     drop(inner.propose(finish, deadline).await);
                 }
                 Ok(false) => {
-                    tracing::warn!(%group, swap = ?change.swap, "a change of replicas is given up");
+                    tracing::warn!(%group, added, removed, "a change of replicas is given up");
                     let abandon = MetaCommand::AbandonMove { group, number };
                     drop(inner.propose(abandon, deadline).await);
                 }
