@@ -143,14 +143,18 @@ impl Dialler {
         }
     }
 
-    /// Names each failure once, until there is another.
+    /// Names each failure once, until there is another, and none that nodes have which start
+    /// or stop.
     fn report_failure(&self, error: DialError, last: &mut Option<DialError>) {
         let (node, address) = (self.node, self.address.borrow().clone());
-        if last.as_ref() == Some(&error) {
-            tracing::debug!(%node, %address, why = %error.to_string().escape_debug(), "still not connected");
-            return;
+        let reason = error.to_string();
+        let why = reason.escape_debug();
+        let is_usual = matches!(&error, DialError::Refused(refused) if refused.reason.is_usual());
+        if is_usual || last.as_ref() == Some(&error) {
+            tracing::debug!(%node, %address, %why, "not connected yet");
+        } else {
+            tracing::warn!(%node, %address, %why, "a peer cannot be connected");
         }
-        tracing::warn!(%node, %address, why = %error.to_string().escape_debug(), "a peer cannot be connected");
         *last = Some(error);
     }
 }
