@@ -24,9 +24,11 @@ pub mod index;
 pub mod partition;
 mod prefetch;
 pub mod slice;
+pub mod slots;
 pub mod table;
 
 pub use hash::{HashedKey, Seed, partition_of, table_hash};
 pub use partition::{Cost, Partition, first_version};
 pub use slice::Slice;
+pub use slots::Slots;
 pub use table::{Table, TableId, Usage};

@@ -343,3 +343,28 @@ fn an_emptied_slice_is_let_go_however_it_was_emptied() {
         assert_eq!(store.partitions[0].all_holdings().count(), 0, "{expiring} expired");
     }
 }
+
+/// A partition's list of slices is as long as the highest slot with entries, and no longer.
+#[test]
+fn tables_that_are_gone_leave_nothing_behind() {
+    let mut store = Store::new(1);
+    let partition = &mut store.partitions[0];
+    let at = Timestamp::from_millis(0);
+    let tables: Vec<Table> = (0..10_000)
+        .map(|slot| Table::new(TableId(u64::from(slot) + 1), slot, "t", TableOptions::default()))
+        .collect();
+    let before = partition.allocated_bytes();
+    let key = HashedKey::new(SEED, b"key");
+    for table in &tables {
+        let write = KeyOp::Put(Write { data: b"value", ttl: None });
+        assert!(!matches!(partition.apply(at, table, key, &write), Reply::Fault(_)));
+    }
+    let (last, others) = tables.split_last().expect("there are many");
+    for table in others {
+        drop(partition.detach(table).expect("it has an entry"));
+    }
+    let slots = size_of::<usize>() * tables.len();
+    assert!(partition.allocated_bytes() - before < 2 * slots + 1_024);
+    drop(partition.detach(last).expect("it has an entry"));
+    assert_eq!(partition.allocated_bytes(), before);
+}

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use winter_core::command::TableOptions;
 use winter_core::fault::Fault;
 use winter_core::limits::TABLES_MAX;
-use winter_core::store::{self, TableId};
+use winter_core::store::{self, Slots, TableId};
 
 use super::table::{Table, Tally};
 
@@ -24,8 +24,7 @@ struct Inner {
     /// What tables that are gone had counted.
     gone: Tally,
     last_id: u64,
-    slots: u32,
-    free_slots: Vec<u32>,
+    slots: Slots,
 }
 
 impl Catalog {
@@ -85,10 +84,7 @@ impl Catalog {
             return Err(Fault::limit("the number of tables", inner.by_name.len(), TABLES_MAX));
         }
         inner.last_id += 1;
-        let slot = inner.free_slots.pop().unwrap_or_else(|| {
-            inner.slots += 1;
-            inner.slots - 1
-        });
+        let slot = inner.slots.take();
         let core = store::Table::new(TableId(inner.last_id), slot, name, options);
         inner.by_name.insert(name.into(), Arc::new(Table::new(core, self.threads)));
         Ok(true)
@@ -106,6 +102,6 @@ impl Catalog {
 
     /// Lets the slot of a removed table be used again: no partition has a slice of it.
     pub fn release(&self, table: &Table) {
-        self.inner.write().free_slots.push(table.core.slot);
+        self.inner.write().slots.release(table.core.slot);
     }
 }

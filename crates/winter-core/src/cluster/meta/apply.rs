@@ -223,7 +223,7 @@ impl Meta {
             return Err(Refusal::TablesFull);
         }
         self.last_table += 1;
-        let table = TableRef { id: TableId(self.last_table), slot: self.index.take_slot() };
+        let table = TableRef { id: TableId(self.last_table), slot: self.index.slots.take() };
         let (name, state, since) = (name.to_owned(), TableState::Opening, self.clock);
         self.index.by_name.insert(name.clone(), table.id);
         let table = MetaTable { table, name, options, state, since, revivals: 0 };
@@ -260,7 +260,7 @@ impl Meta {
         match self.tables.get(&id).map(|table| (table.state, table.table.slot)) {
             Some((TableState::Dropping, slot)) => {
                 self.tables.remove(&id);
-                self.index.release_slot(slot);
+                self.index.slots.release(slot);
                 Ok(MetaReply::Done)
             }
             Some((state, _)) => Err(Refusal::WrongTableState(state)),
@@ -345,25 +345,6 @@ impl Meta {
             open.for_each(|table| (table.state, table.since) = (TableState::Opening, clock));
         }
         Ok(MetaReply::Done)
-    }
-}
-
-impl super::Index {
-    /// The lowest slot that no table has.
-    fn take_slot(&mut self) -> u32 {
-        self.free.pop_first().unwrap_or_else(|| {
-            self.slots += 1;
-            self.slots - 1
-        })
-    }
-
-    /// Gives a slot back. No free slots stand at the end, so that the index
-    /// follows from the tables alone.
-    fn release_slot(&mut self, slot: u32) {
-        self.free.insert(slot);
-        while self.slots > 0 && self.free.remove(&(self.slots - 1)) {
-            self.slots -= 1;
-        }
     }
 }
 

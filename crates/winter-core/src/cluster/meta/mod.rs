@@ -32,7 +32,7 @@ pub use snapshot::SnapshotFault;
 use super::entry::TableRef;
 use super::{Address, Attributes, ClusterId, GroupId, NodeId, PartitionId, stored};
 use crate::command::{TableOptions, Version};
-use crate::store::{Seed, TableId, first_version, partition_of};
+use crate::store::{Seed, Slots, TableId, first_version, partition_of};
 use crate::time::Timestamp;
 
 /// The newest format of logs and peers that this release speaks.
@@ -208,9 +208,7 @@ pub struct Meta {
 struct Index {
     /// The tables that were not dropped.
     by_name: BTreeMap<String, TableId>,
-    /// Slots below `slots` that no table has.
-    free: BTreeSet<u32>,
-    slots: u32,
+    slots: Slots,
 }
 
 impl Swap {

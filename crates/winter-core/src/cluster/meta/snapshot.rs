@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Index, Meta, TableState};
 use crate::limits::TABLES_MAX;
+use crate::store::Slots;
 
 const MAGIC: &[u8; 5] = b"WMETA";
 /// The format of a snapshot. What stands before it never changes, nor does the checksum.
@@ -63,28 +64,29 @@ impl Meta {
     }
 
     fn derive_index(&self) -> Index {
-        let used: BTreeSet<u32> = self.tables.values().map(|table| table.table.slot).collect();
-        let slots = used.last().map_or(0, |&last| last.saturating_add(1));
         let named = self.tables.values().filter(|table| table.state != TableState::Dropping);
+        let used = self.slots_used().into_iter().filter(|&slot| slot < SLOTS_MAX).collect();
         Index {
             by_name: named.map(|table| (table.name.clone(), table.table.id)).collect(),
-            free: (0..slots.min(SLOTS_MAX)).filter(|slot| !used.contains(slot)).collect(),
-            slots,
+            slots: Slots::of(&used),
         }
+    }
+
+    fn slots_used(&self) -> BTreeSet<u32> {
+        self.tables.values().map(|table| table.table.slot).collect()
     }
 
     /// Whether everything that must hold does.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let named = self.tables.values().filter(|table| table.state != TableState::Dropping);
-        let slots: BTreeSet<u32> = self.tables.values().map(|table| table.table.slot).collect();
+        let slots = self.slots_used();
         let is_known = |node| self.members.contains_key(&node);
         self.tables.len() <= TABLES_MAX
             && (self.dissolved.is_none() || self.tables.is_empty())
             && slots.len() == self.tables.len()
-            && slots.last().is_none_or(|&last| last < self.index.slots.min(SLOTS_MAX))
-            && self.index.slots as usize == slots.len() + self.index.free.len()
-            && self.index.free.is_disjoint(&slots)
+            && slots.last().is_none_or(|&last| last < SLOTS_MAX)
+            && self.index.slots == Slots::of(&slots)
             && named.count() == self.index.by_name.len()
             && self.index.by_name.iter().all(|(name, id)| self.tables[id].name == *name)
             && self.tables.keys().all(|id| id.0 <= self.last_table)

@@ -115,6 +115,11 @@ impl Slices {
     ) -> Option<Box<Slice>> {
         let slice = self.list.get_mut(slot as usize)?.take_if(|slice| go(slice))?;
         self.changed((slice.allocated_bytes(), slice.scheduled_pages()), (0, 0));
+        let used = self.list.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.list.truncate(used);
+        if self.list.capacity() > 2 * used {
+            self.list.shrink_to_fit();
+        }
         Some(slice)
     }
 
