@@ -330,6 +330,12 @@ impl Replica {
         Some(self.partition.scan(self.clock, table, from, prefix, count, found))
     }
 
+    /// Whether entries have expired by `now` that the partition's clock does not know of.
+    #[must_use]
+    pub fn is_behind(&self, now: Timestamp) -> bool {
+        self.partition.next_due().is_some_and(|due| self.clock < due && due <= now)
+    }
+
     /// Reclaims what has expired by the partition's clock, at most `pages_max`
     /// pages of it: whether more is due. Each replica does so when it likes.
     pub fn maintain(&mut self, pages_max: usize) -> bool {

@@ -40,6 +40,10 @@ pub(crate) struct Leader {
     pub limits: Arc<Limits>,
 }
 
+/// An operation that changes nothing: the letting go of no table.
+const NOTHING: Operation<'static> = Operation::Drop(TableRef { id: TableId(0), slot: 0 });
+/// So many milliseconds what has expired may wait for a write to its partition.
+const DUE_STAYS_MILLIS: u64 = 1_000;
 /// After so long every member has told again what it holds.
 const HEARD_AGAIN: Duration = Duration::from_millis(300);
 
@@ -282,9 +286,19 @@ impl Leader {
 
     /// Moves the partition's clock on to now, so that what has expired is gone.
     async fn tick(&self) -> Result<(), NotDone> {
-        // An operation that changes nothing: the letting go of no table.
-        let nothing = TableRef { id: TableId(0), slot: 0 };
-        self.settle(&Operation::Drop(nothing)).await.map(drop)
+        self.settle(&NOTHING).await.map(drop)
+    }
+
+    /// Does the same without waiting for it, if entries expired a while ago that no
+    /// write has shown the time to: they take up memory and quotas as long as none does.
+    pub(crate) fn tick_if_behind(&self) {
+        let by = self.clock.now().as_millis().saturating_sub(DUE_STAYS_MILLIS);
+        let by = Timestamp::from_millis(by);
+        let is_behind = || self.group.machine(|m| m.with(|replica| replica.is_behind(by)));
+        if self.group.is_leader() && is_behind() {
+            // Whoever leads when it is lost looks again.
+            drop(self.group.submit(entry::encode(&NOTHING).into()));
+        }
     }
 
     /// Puts an operation that may be repeated through the log.
