@@ -25,8 +25,9 @@ pub struct Holding {
     pub entries: u64,
     /// Keys that it has applied; of the meta group, tables.
     pub keys: u64,
-    /// Who votes, as far as it knows.
-    pub voters: BTreeSet<NodeId>,
+    /// Who votes, as far as it knows. While that is being changed, the majorities of
+    /// two sets must agree.
+    pub voters: Vec<BTreeSet<NodeId>>,
 }
 
 impl Holding {
@@ -43,7 +44,7 @@ pub type Survey = BTreeMap<NodeId, BTreeMap<GroupId, Holding>>;
 /// What becomes of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate {
-    /// Its voters,
+    /// Its voters, of two sets those of which fewer are left,
     pub voters: usize,
     /// and how many of them were reached.
     pub reached: usize,
@@ -162,10 +163,16 @@ fn fate(id: GroupId, known: &BTreeSet<NodeId>, survey: &Survey) -> Fate {
     let holdings = survey.iter().filter_map(|(&node, held)| Some((node, held.get(&id)?)));
     // One that was added and has been given nothing yet is no replica to go on from.
     let best = holdings.filter(|(_, held)| held.entries > 0).max_by_key(|(_, held)| held.rank());
-    let voters = best.map_or(known, |(_, held)| &held.voters);
+    let sets = best.map_or(std::slice::from_ref(known), |(_, held)| &held.voters);
+    let counts = sets
+        .iter()
+        .map(|set| (set.len(), set.iter().filter(|node| survey.contains_key(node)).count()));
+    let (voters, reached) = counts
+        .min_by_key(|&(voters, reached)| (2 * reached).saturating_sub(voters))
+        .unwrap_or_default();
     Fate {
-        voters: voters.len(),
-        reached: voters.iter().filter(|node| survey.contains_key(node)).count(),
+        voters,
+        reached,
         from: best.map(|(node, _)| node),
         keys: best.map_or(0, |(_, held)| held.keys),
     }

@@ -16,7 +16,7 @@ fn holdings(meta: &Meta, node: NodeId) -> BTreeMap<GroupId, Holding> {
     voted
         .map(|(&id, group)| {
             let entries = 10 + node.0;
-            let voters = group.voters.clone();
+            let voters = vec![group.voters.clone()];
             (id, Holding { last_term: 3, entries, keys: node.0, voters })
         })
         .collect()
@@ -46,6 +46,22 @@ fn while_every_group_has_its_majority_there_is_no_plan() {
     assert_eq!(Plan::of(&meta, &survey(&meta, 1..=4)), Err(NoPlan::Whole));
     assert_eq!(Plan::of(&Meta::default(), &survey(&meta, 1..=4)), Err(NoPlan::NoCluster));
     assert_eq!(Plan::of(&meta, &Survey::new()), Err(NoPlan::NoHeir));
+}
+
+#[test]
+fn while_a_group_is_being_changed_both_its_sets_need_their_majority() {
+    let meta = with_a_table();
+    let partition = *meta.groups().keys().next_back().expect("there are some");
+    let mut survey = survey(&meta, 1..=5);
+    let set = |numbers: &[u64]| numbers.iter().map(|&n| NodeId(n)).collect::<BTreeSet<_>>();
+    let being_changed =
+        Holding { last_term: 3, entries: 20, keys: 1, voters: vec![set(&[1, 7]), set(&[1, 2, 7])] };
+    survey.get_mut(&NodeId(1)).unwrap().insert(partition, being_changed.clone());
+    let fate = Plan::of(&meta, &survey).expect("node 7 is needed").fates[&partition];
+    assert_eq!((fate.voters, fate.reached, fate.is_safe()), (2, 1, false));
+    let held = Holding { voters: vec![set(&[1, 2]), set(&[1, 2, 7])], ..being_changed };
+    survey.get_mut(&NodeId(1)).unwrap().insert(partition, held);
+    assert_eq!(Plan::of(&meta, &survey), Err(NoPlan::Whole));
 }
 
 #[test]

@@ -104,7 +104,8 @@ impl Inner {
     pub(super) fn holdings(&self) -> BTreeMap<GroupId, Holding> {
         fn holding<M: Machine>(group: &Group<M>, keys: impl FnOnce(&M) -> u64) -> Holding {
             let status = group.status();
-            let (last_term, entries, voters) = (status.last_term, status.entries, status.voters);
+            let (last_term, entries, voters) =
+                (status.last_term, status.entries, status.voter_sets);
             Holding { last_term, entries, keys: group.machine(keys), voters }
         }
         let data = self.hosted.all_data().into_iter().map(|(partition, group)| {

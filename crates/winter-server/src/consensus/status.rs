@@ -43,6 +43,8 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// Those who vote. While a change is under way, of the old set and the new.
     pub voters: BTreeSet<NodeId>,
+    /// The sets of which a majority each must agree: two while a change is under way.
+    pub voter_sets: Vec<BTreeSet<NodeId>>,
     /// Those who do not vote.
     pub learners: BTreeSet<NodeId>,
     /// Whether the replicas are being changed.
@@ -82,6 +84,7 @@ impl Status {
             term: now.current_term,
             leader: now.current_leader,
             voters: members.voter_ids().collect(),
+            voter_sets: members.get_joint_config().clone(),
             learners: members.learner_ids().collect(),
             is_changing: members.get_joint_config().len() > 1,
             addresses: addresses

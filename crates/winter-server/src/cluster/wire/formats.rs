@@ -156,8 +156,12 @@ fn probes_and_their_answers_have_these_bytes() {
     ] {
         pinned(&probe, bytes);
     }
-    let holding =
-        Holding { last_term: 1, entries: 2, keys: 3, voters: [NodeId(4), NodeId(300)].into() };
+    let holding = Holding {
+        last_term: 1,
+        entries: 2,
+        keys: 3,
+        voters: vec![[NodeId(4), NodeId(300)].into()],
+    };
     for (answer, bytes) in [
         (
             ProbeAnswer::Founding(profile(), bytes_of_founding()),
@@ -169,7 +173,7 @@ fn probes_and_their_answers_have_these_bytes() {
         ),
         (ProbeAnswer::NotNow("why".to_owned()), "0203776879"),
         (ProbeAnswer::Gone, "03"),
-        (ProbeAnswer::Holds([(GroupId::Meta, holding)].into()), "0401000102030204ac02"),
+        (ProbeAnswer::Holds([(GroupId::Meta, holding)].into()), "040100010203010204ac02"),
         (ProbeAnswer::Recovered, "05"),
     ] {
         pinned(&answer, bytes);
