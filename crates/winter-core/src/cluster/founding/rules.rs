@@ -8,7 +8,7 @@ use super::round::{Heard, Steady};
 use super::wait::Wait;
 use super::watch::Watch;
 use super::{Founding, REFUSED_MAX, ROUNDS_MIN, Role};
-use crate::cluster::ClusterId;
+use crate::cluster::{ClusterId, NodeId};
 
 /// The one ticket of a node, and the list that it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl Founding {
             Role::Enlisted(_) => self.decide_enlisted(heard, outputs),
             Role::Member { cluster, tables } => {
                 let mine = Claim { cluster: *cluster, is_open: true, has_tables: *tables };
-                report_rivals(mine, heard, outputs);
+                report_rivals(self.me, mine, heard, outputs);
                 self.waits = Wait::Nothing;
             }
         }
@@ -265,7 +265,7 @@ impl Founding {
         let founder = enlisted.list.proposer().node;
         let is_left = leaves_with_founder && enlisted.watch.has_left(founder, settling);
         let mine = Claim { cluster, is_open: false, has_tables: false };
-        report_rivals(mine, heard, outputs);
+        report_rivals(self.me, mine, heard, outputs);
         self.waits = Wait::Opening { cluster };
         if turn == Turn::Complete {
             outputs.push(Output::Complete { cluster });
@@ -304,8 +304,9 @@ impl Founding {
     }
 }
 
-fn report_rivals(mine: Claim, heard: &Heard, outputs: &mut Vec<Output>) {
-    for (address, answer) in heard.messages() {
+/// A node may hear of itself, as it was when it was asked: that is nobody else.
+fn report_rivals(me: NodeId, mine: Claim, heard: &Heard, outputs: &mut Vec<Output>) {
+    for (address, answer) in heard.messages().filter(|(_, answer)| answer.node != me) {
         let other = match &answer.standing {
             Standing::Fresh { .. } => continue,
             Standing::Enlisted { cluster, .. } => {
