@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use winter_core::cluster::NodeId;
 use winter_core::fault::{Fault, Kind};
 use winter_core::store::Table;
 use winter_core::store::partition::Cost;
 
+use super::life::pulse::HEARD_LATELY;
 use super::wire::Pulse;
 use crate::node::Node;
 
@@ -24,9 +26,22 @@ pub(crate) struct Limits {
 
 #[derive(Debug, Default)]
 struct Known {
-    pulses: BTreeMap<NodeId, Pulse>,
+    /// The last of each member, and when it came.
+    pulses: BTreeMap<NodeId, (Instant, Pulse)>,
     /// What was let in here since this node last measured what it leads.
     let_in: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Known {
+    /// How the members are that were heard of lately. What one held that is lost, others
+    /// lead and tell of by then.
+    fn lately(&self) -> impl Iterator<Item = (NodeId, &Pulse)> {
+        let is_heard = |at: &Instant| at.elapsed() < HEARD_LATELY;
+        self.pulses
+            .iter()
+            .filter(move |(_, (at, _))| is_heard(at))
+            .map(|(&node, (_, pulse))| (node, pulse))
+    }
 }
 
 impl Limits {
@@ -42,7 +57,7 @@ impl Limits {
         if from == self.me {
             known.let_in.clear();
         }
-        known.pulses.insert(from, pulse);
+        known.pulses.insert(from, (Instant::now(), pulse));
     }
 
     /// Forgets nodes that are no members any more.
@@ -54,9 +69,10 @@ impl Limits {
     /// anybody cannot.
     pub(crate) fn is_full(&self, nodes: impl FnOnce() -> BTreeSet<NodeId>) -> bool {
         let is_full_here = self.node.memory.is_full();
-        let full =
-            |(&node, pulse): (&NodeId, &Pulse)| (pulse.is_full && node != self.me).then_some(node);
-        let mut full: BTreeSet<NodeId> = self.known.lock().pulses.iter().filter_map(full).collect();
+        let known = self.known.lock();
+        let others = known.lately().filter(|&(node, pulse)| pulse.is_full && node != self.me);
+        let mut full: BTreeSet<NodeId> = others.map(|(node, _)| node).collect();
+        drop(known);
         full.extend(is_full_here.then_some(self.me));
         !full.is_empty() && !full.is_disjoint(&nodes())
     }
@@ -68,7 +84,7 @@ impl Limits {
     pub(crate) fn admit(&self, table: &Table, cost: Cost) -> Result<(), Fault> {
         let mut known = self.known.lock();
         let id = table.id.0;
-        let reported = known.pulses.values().filter_map(|pulse| pulse.usage.get(&id));
+        let reported = known.lately().filter_map(|(_, pulse)| pulse.usage.get(&id));
         let let_in = known.let_in.get(&id);
         let (entries, bytes) =
             reported.chain(let_in).fold((0u64, 0u64), |sum, held| (sum.0 + held.0, sum.1 + held.1));

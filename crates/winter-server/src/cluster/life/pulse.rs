@@ -15,7 +15,7 @@ use crate::peers::Channel;
 /// The time between two.
 pub(super) const PULSE: Duration = Duration::from_millis(250);
 /// A member that was not heard of for so long may be lost.
-pub(super) const HEARD_LATELY: Duration = Duration::from_secs(3);
+pub(crate) const HEARD_LATELY: Duration = Duration::from_secs(3);
 
 /// Tells the others how this node is, again and again.
 pub(crate) async fn run(inner: Arc<Inner>) {
