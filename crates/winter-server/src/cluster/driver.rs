@@ -304,10 +304,10 @@ impl Inner {
         self.peers().set_cluster(None);
     }
 
-    /// Asks whether the cluster still counts this node, when it hears nothing of
-    /// it: one that was held for dead meanwhile starts anew. Those that it knew may
-    /// have been replaced as well, so it also asks whoever DNS lists.
-    pub(super) async fn ask_whether_alive(&self) {
+    /// Asks whether the cluster counts this node no more, of which it may hear nothing
+    /// then. Those that it knew may have been replaced as well, so it also asks whoever
+    /// DNS lists.
+    pub(super) async fn is_held_for_dead(&self) -> bool {
         let map = self.map();
         let known = map.members.iter().filter(|(node, _)| **node != self.me);
         let mut addresses: BTreeSet<Address> = known.map(|(_, (at, _))| at.clone()).collect();
@@ -319,9 +319,7 @@ impl Inner {
         let answers = futures_util::future::join_all(asked).await;
         let of_ours = answers.into_iter().flatten().filter(|probed| probed.cluster == map.cluster);
         let mut answers = of_ours.map(|probed| wire::decode(&probed.body));
-        if answers.any(|answer| answer == Some(ProbeAnswer::Gone)) {
-            self.give_up("the cluster holds this node for dead: it was out of reach for too long");
-        }
+        answers.any(|answer| answer == Some(ProbeAnswer::Gone))
     }
 
     /// Asks to be let into a cluster, through one of its members.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use winter_sim::coverage::Coverage;
@@ -51,6 +51,21 @@ fn a_joiner_is_not_ready_before_it_has_its_replicas_and_the_others_are_meanwhile
         assert_eq!(metric(&page, "winter_table_entries{table=\"t\"}"), Some(ENTRIES as u64));
         assert!(is_whole(&cluster, 2), "{:?}", standing(&cluster, 2));
         assert!(reasons.iter().all(|why| why.starts_with("HTTP/1.1 503")), "{reasons:?}");
+    }
+}
+
+/// Whoever leaves is told no more of what the cluster decides once it is let go.
+#[test]
+fn a_node_that_has_handed_over_what_it_held_does_not_wait_for_more() {
+    const SOON: Duration = Duration::from_secs(5);
+    let mut cluster = winter().start();
+    for number in [0, 1, 2, 0, 1, 2] {
+        let began = Instant::now();
+        assert_eq!(cluster.terminate(number).code(), Some(0));
+        let took = began.elapsed();
+        assert!(took < SOON, "it took {took:?}: {:#?}", cluster.log(number));
+        cluster.start(number);
+        cluster.wait_until_ready();
     }
 }
 

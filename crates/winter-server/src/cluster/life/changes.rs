@@ -9,7 +9,7 @@ use winter_core::cluster::meta::{Change, MemberState, MetaCommand, Swap};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
 use super::STEP;
-use super::pulse::PULSE;
+use super::pulse::{HEARD_LATELY, PULSE};
 use crate::cluster::Inner;
 use crate::cluster::groups::Map;
 use crate::cluster::machines::DataMachine;
@@ -57,7 +57,7 @@ impl Inner {
         let map = Arc::clone(map);
         tokio::spawn(async move {
             let inner = &busy.inner;
-            let made = make(&held, inner.me, change, &map).await;
+            let made = make(&held, inner, change, &map).await;
             let deadline = Instant::now() + inner.command_timeout;
             let number = change.number;
             let (added, removed) = (change.swap.add.map(display), change.swap.remove.map(display));
@@ -115,6 +115,15 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Awaits that a node is no member any more, or one that is lost or leaves.
+    async fn is_not_up(&self, node: NodeId) {
+        while matches!(self.map().members.get(&node), Some((_, MemberState::Up))) {
+            sleep(STEP).await;
+        }
+    }
+}
+
 /// Makes a change: whether it was made, or is given up because who should come is gone.
 ///
 /// A leader does not let go of itself. It would hear no more of what it has
@@ -122,10 +131,11 @@ impl Inner {
 /// over, and who leads then makes the change.
 async fn make<M: Machine>(
     group: &Group<M>,
-    me: NodeId,
+    inner: &Inner,
     change: Change,
     map: &Map,
 ) -> Result<bool, ChangeError> {
+    let me = inner.me;
     let voters = group.status().voters;
     let Swap { add, remove } = change.swap;
     let goes_itself = remove == Some(me) && voters.contains(&me);
@@ -136,7 +146,14 @@ async fn make<M: Machine>(
     if let Some(node) = add.filter(|node| !voters.contains(node)) {
         let Some((address, MemberState::Up)) = map.members.get(&node) else { return Ok(false) };
         group.add_learner(node, address, change.incarnation(group.group())).await?;
-        group.caught_up(node, CATCH_UP_MAX).await?;
+        tokio::select! {
+            caught_up = group.caught_up(node, CATCH_UP_MAX) => caught_up?,
+            () = inner.is_not_up(node) => return Ok(false),
+        }
+    }
+    // A change that those who vote now cannot agree to would stand in the way of all others.
+    if voters.len() > 1 && group.status().quorum_age.is_none_or(|age| age > HEARD_LATELY) {
+        return Err(ChangeError::InProgress);
     }
     let mut target = voters;
     target.extend(add);

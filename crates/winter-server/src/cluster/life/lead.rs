@@ -40,15 +40,15 @@ impl Inner {
             let Progress { silence, heard, led, .. } = &mut *life;
             (silence.too_long(Instant::now(), &others, heard), led.len())
         };
-        // Everyone has the log, whether or not it votes.
+        // Everyone has the log, whether or not it votes, and nobody else.
+        for &node in status.learners.iter().filter(|&&node| !meta.is_live(node)) {
+            log(held.remove_learner(node).await);
+        }
         for (&node, member) in meta.members() {
             let is_in = status.voters.contains(&node) || status.learners.contains(&node);
             let address = &member.profile.attributes.address;
-            if member.state == MemberState::Dead {
-                if status.learners.contains(&node) {
-                    log(held.remove_learner(node).await);
-                }
-            } else if !is_in && !status.is_changing && node != self.me {
+            let is_live = member.state != MemberState::Dead;
+            if is_live && !is_in && !status.is_changing && node != self.me {
                 // A leader that took the vote from itself leads a moment longer: the next one adds it.
                 log(held.add_learner(node, address, FIRST_INCARNATION).await);
             }

@@ -22,7 +22,8 @@ impl Inner {
             let deadline = Instant::now() + limit;
             self.hand_over().await;
             drop(self.propose(MetaCommand::Leave(self.me), deadline).await);
-            while self.is_needed() {
+            // A node that is let go is told no more of what the meta group decides: it asks.
+            while self.is_needed() && !self.is_held_for_dead().await {
                 self.hand_over().await;
                 sleep(STEP).await;
             }

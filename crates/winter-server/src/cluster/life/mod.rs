@@ -37,6 +37,9 @@ const TELL_MAX: Duration = Duration::from_secs(1);
 const ALONE_MAX: Duration = Duration::from_secs(10);
 /// How long a node of a cluster that has dissolved stays, so that the others hear of it.
 const DISSOLVED_STAYS: Duration = Duration::from_secs(3);
+/// Why a node gives up that the others have replaced.
+const HELD_FOR_DEAD: &str =
+    "the cluster holds this node for dead: it was out of reach for too long";
 /// Pages of a replica that are swept at a time.
 const PAGES_PER_STEP: usize = 64;
 
@@ -197,7 +200,11 @@ impl Inner {
         if now.duration_since(since) > ALONE_MAX {
             life.alone_since = Some(now);
             let inner = Arc::clone(self);
-            tokio::spawn(async move { inner.ask_whether_alive().await });
+            tokio::spawn(async move {
+                if inner.is_held_for_dead().await {
+                    inner.give_up(HELD_FOR_DEAD);
+                }
+            });
         }
     }
 
@@ -213,8 +220,7 @@ impl Inner {
         self.limits.keep(&members);
         *self.map.write() = Arc::new(map);
         if meta.is_gone(self.me) && !self.life.lock().is_leaving {
-            return self
-                .give_up("the cluster holds this node for dead: it was out of reach for too long");
+            return self.give_up(HELD_FOR_DEAD);
         }
         self.note_membership(cluster, meta);
         for table in meta.tables().filter(|table| table.revivals > 0) {
