@@ -32,16 +32,10 @@ struct Known {
     let_in: BTreeMap<u64, (u64, u64)>,
 }
 
-impl Known {
-    /// How the members are that were heard of lately. What one held that is lost, others
-    /// lead and tell of by then.
-    fn lately(&self) -> impl Iterator<Item = (NodeId, &Pulse)> {
-        let is_heard = |at: &Instant| at.elapsed() < HEARD_LATELY;
-        self.pulses
-            .iter()
-            .filter(move |(_, (at, _))| is_heard(at))
-            .map(|(&node, (_, pulse))| (node, pulse))
-    }
+/// Whether what came then still counts. What a member held that is lost since, others
+/// lead and tell of by now.
+fn is_fresh(at: &Instant) -> bool {
+    at.elapsed() < HEARD_LATELY
 }
 
 impl Limits {
@@ -69,10 +63,10 @@ impl Limits {
     /// anybody cannot.
     pub(crate) fn is_full(&self, nodes: impl FnOnce() -> BTreeSet<NodeId>) -> bool {
         let is_full_here = self.node.memory.is_full();
-        let known = self.known.lock();
-        let others = known.lately().filter(|&(node, pulse)| pulse.is_full && node != self.me);
-        let mut full: BTreeSet<NodeId> = others.map(|(node, _)| node).collect();
-        drop(known);
+        let full = |(&node, (at, pulse)): (&NodeId, &(Instant, Pulse))| {
+            (pulse.is_full && node != self.me && is_fresh(at)).then_some(node)
+        };
+        let mut full: BTreeSet<NodeId> = self.known.lock().pulses.iter().filter_map(full).collect();
         full.extend(is_full_here.then_some(self.me));
         !full.is_empty() && !full.is_disjoint(&nodes())
     }
@@ -84,8 +78,10 @@ impl Limits {
     pub(crate) fn admit(&self, table: &Table, cost: Cost) -> Result<(), Fault> {
         let mut known = self.known.lock();
         let id = table.id.0;
-        let reported = known.lately().filter_map(|(_, pulse)| pulse.usage.get(&id));
-        let let_in = known.let_in.get(&id);
+        let held_by =
+            |(at, pulse): &(Instant, Pulse)| pulse.usage.get(&id).copied().filter(|_| is_fresh(at));
+        let reported = known.pulses.values().filter_map(held_by);
+        let let_in = known.let_in.get(&id).copied();
         let (entries, bytes) =
             reported.chain(let_in).fold((0u64, 0u64), |sum, held| (sum.0 + held.0, sum.1 + held.1));
         let options = &table.options;
