@@ -7,6 +7,7 @@ use winter_core::fault::{Fault, Kind};
 use super::machines::DataMachine;
 use super::wire::{Answer, Outcome};
 use crate::consensus::{Batch, Gather, Group, ProposeError};
+use crate::node::memory::Reserved;
 
 /// A command that was begun with.
 pub(super) enum Begun {
@@ -16,9 +17,56 @@ pub(super) enum Begun {
     Pending { slot: usize, is_write: bool },
 }
 
-/// Bytes that reads have answered after which a peer's other commands are not begun
-/// with: they would not fit into one frame with the longest value. It asks for them again.
+/// Bytes that reads may answer a peer that has reserved nothing for them. It asks again
+/// for what would answer more.
 pub(super) const READ_BYTES_MAX: usize = 256 << 10;
+
+/// So many bytes of answers find room even when the node's buffers are full: those who
+/// fill them with long values do not stop those who do not.
+const SHORT_BYTES: usize = 16 << 10;
+
+/// How much reads may answer yet.
+pub(super) struct Room {
+    bytes: usize,
+    /// Whether the last may answer more than there is room for.
+    is_soft: bool,
+    /// What they have answered, counted.
+    reserved: Reserved,
+    /// Bytes of it that were let in whether there was room or not. They are counted last.
+    short: usize,
+}
+
+impl Room {
+    /// So many bytes and no more, for a peer.
+    pub(super) fn hard(bytes: usize, reserved: Reserved) -> Self {
+        Self { bytes, is_soft: false, reserved, short: 0 }
+    }
+
+    /// So many bytes and one more answer, for a session of this node.
+    pub(super) fn soft(bytes: usize, reserved: Reserved) -> Self {
+        Self { bytes, is_soft: true, reserved, short: 0 }
+    }
+
+    /// Bytes that fit in yet.
+    pub(super) fn left(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes room for an answer: whether it fits in, here and in the node's buffers.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let is_last = self.is_soft && self.bytes > 0;
+        if bytes > self.bytes && !is_last {
+            return false;
+        }
+        if self.short + bytes <= SHORT_BYTES {
+            self.short += bytes;
+        } else if !self.reserved.try_grow(bytes) {
+            return false;
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
+        true
+    }
+}
 
 /// Commands on keys that were begun with, of one partition or of several, and
 /// whoever waits for them is woken once.
@@ -26,18 +74,19 @@ pub(crate) struct Gathering {
     pub(super) gather: Gather<Answer>,
     /// What each ask's commands came to so far.
     pub(super) asks: Vec<Vec<Begun>>,
-    /// How much reads may answer yet; one more may answer all that it has.
-    pub(super) room: usize,
+    pub(super) room: Room,
 }
 
 impl Gathering {
-    /// Nothing yet, with room for so many bytes of what reads answer.
-    pub(super) fn with_room(room: usize) -> Self {
+    /// Nothing yet, with room for what reads answer.
+    pub(super) fn with(room: Room) -> Self {
         Self { gather: Gather::default(), asks: Vec::new(), room }
     }
 
-    /// Each ask's outcomes, in the order in which they were begun with.
-    pub(crate) async fn outcomes(self) -> Vec<Vec<Outcome>> {
+    /// Each ask's outcomes, in the order in which they were begun with, and what counts
+    /// their data.
+    pub(crate) async fn outcomes(mut self) -> (Vec<Vec<Outcome>>, Reserved) {
+        self.room.reserved.grow(self.room.short);
         let gathered = if self.gather.is_empty() { Vec::new() } else { self.gather.await };
         let mut slots: Vec<_> =
             gathered.into_iter().map(|outcome| outcome.map(Vec::into_iter)).collect();
@@ -51,7 +100,9 @@ impl Gathering {
             Begun::Ended(outcome) => outcome,
             Begun::Pending { slot, is_write } => outcome(reply(slot), is_write),
         };
-        self.asks.into_iter().map(|begun| begun.into_iter().map(&mut end).collect()).collect()
+        let asks = self.asks.into_iter();
+        let outcomes = asks.map(|begun| begun.into_iter().map(&mut end).collect()).collect();
+        (outcomes, self.room.reserved)
     }
 }
 

@@ -26,13 +26,15 @@ impl Handler for Desk {
             }),
             Channel::COMMANDS => Box::pin(async move {
                 let answered: Result<Bytes, NotDone> = inner.answer_here(group, &body).await;
-                Answer::Done(wire::encode(&answered))
+                let data_bytes = answered.as_ref().map_or(0, Bytes::len);
+                let reserved = inner.node.memory.reserve(data_bytes);
+                Answer::Done(reserved.cover(wire::encode_long(&answered, data_bytes)))
             }),
             Channel::BATCHES => Box::pin(async move {
                 let Some(several) = wire::decode::<Vec<(PartitionId, &[u8])>>(&body) else {
                     return Answer::Declined;
                 };
-                Answer::Done(wire::encode(&inner.answer_several(several).await))
+                Answer::Done(inner.answer_several(several).await)
             }),
             Channel::MEMBERSHIP => {
                 if let Some(Affair::Pulse(pulse)) = wire::decode(&body) {

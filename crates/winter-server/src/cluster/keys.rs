@@ -6,7 +6,9 @@
 //! What that leaves undone goes the way of everything else, part by part.
 //!
 //! Reads may answer far more than was asked. What a session is told at once is hence
-//! bounded: the client has the first answers before the others are asked for.
+//! bounded: the client has the first answers before the others are asked for. A long
+//! answer is asked for when this node's buffers have room for it, and so is everything
+//! else while they are half full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,23 +20,39 @@ use winter_core::command::KeyCommand;
 use winter_core::store::{partition_of, table_hash};
 
 use super::Inner;
-use super::gathering::{Gathering, READ_BYTES_MAX};
+use super::gathering::{Gathering, READ_BYTES_MAX, Room};
 use super::leader::unavailable;
 use super::router::PAUSE;
 use super::wire::{self, Answer, Ask, Command, NotDone, Outcome};
+use crate::node::memory::{Memory, Reserved};
 use crate::peers::{CallError, Channel};
 
 /// Bytes that reads have answered after which a session's other commands wait until its
 /// client has taken these.
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
+/// Bytes that a part may be answered while this node's buffers are half full.
+const SCARCE_BYTES: usize = 16 << 10;
 
 /// A session's commands on keys, parted by whom they are for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keys {
     /// What is known already, in the commands' order.
     answers: Vec<Option<Answer>>,
     /// What is not, by the first command of each.
     parts: Vec<Part>,
+    /// Counts both.
+    reserved: Reserved,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The first answers.
+    pub answers: Vec<Answer>,
+    /// Counts them, until they are the session's output.
+    pub reserved: Reserved,
+    /// What is left to be asked when the client has them.
+    pub rest: Option<Keys>,
 }
 
 /// Commands of one partition, in their order.
@@ -45,15 +63,23 @@ struct Part {
     places: Vec<usize>,
     body: Bytes,
     is_read_only: bool,
+    /// How much the first command answers, if that was too much.
+    needs: usize,
 }
 
 impl Keys {
     /// Parts commands among `partitions`; without any, nobody can do them.
-    #[must_use]
-    pub fn part(commands: &[KeyCommand<'_>], partitions: Option<u16>) -> Self {
+    pub(super) fn part(
+        commands: &[KeyCommand<'_>],
+        partitions: Option<u16>,
+        memory: &Arc<Memory>,
+    ) -> Self {
         let mut answers = Vec::new();
         answers.resize_with(commands.len(), || None);
-        let Some(partitions) = partitions else { return Self { answers, parts: Vec::new() } };
+        let mut reserved = memory.reserve(0);
+        let Some(partitions) = partitions else {
+            return Self { answers, parts: Vec::new(), reserved };
+        };
         let mut parted: Vec<(u16, Vec<usize>)> = Vec::new();
         for (place, command) in commands.iter().enumerate() {
             let partition = partition_of(table_hash(command.table), command.key, partitions);
@@ -68,10 +94,13 @@ impl Keys {
                 partition: PartitionId(number),
                 body: wire::encode(&Ask::Keys(keys)),
                 is_read_only: places.iter().all(|&place| !commands[place].op.is_write()),
+                needs: 0,
                 places,
             }
         };
-        Self { answers, parts: parted.into_iter().map(part).collect() }
+        let parts: Vec<Part> = parted.into_iter().map(part).collect();
+        reserved.grow(bodies_bytes(&parts));
+        Self { answers, parts, reserved }
     }
 
     /// Bytes of what is known already.
@@ -92,24 +121,32 @@ impl Keys {
     }
 
     /// The answers up to the first that is not known, and whatever is left then.
-    fn split(mut self) -> (Vec<Answer>, Option<Self>) {
+    fn split(mut self) -> Told {
         let unasked = || unavailable().into();
         self.parts.sort_unstable_by_key(|part| part.places[0]);
         let rest = self.parts.first().map(|part| part.places[0]).map(|known| {
             let answers = self.answers.split_off(known);
             let places = self.parts.iter_mut().flat_map(|part| &mut part.places);
             places.for_each(|place| *place -= known);
-            Self { answers, parts: self.parts }
+            let reserved = self.reserved.split_off(0);
+            let mut rest = Self { answers, parts: self.parts, reserved };
+            let bytes = rest.known_bytes() + bodies_bytes(&rest.parts);
+            rest.reserved.join(self.reserved.split_off(bytes));
+            rest
         });
         let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(unasked));
-        (answers.collect(), rest)
+        Told { answers: answers.collect(), reserved: self.reserved, rest }
     }
+}
+
+fn bodies_bytes(parts: &[Part]) -> usize {
+    parts.iter().map(|part| part.body.len()).sum()
 }
 
 impl Part {
     /// The part without its first `done` commands.
     fn after(self, done: usize) -> Self {
-        let body = rest_of(&self.body, done);
+        let body = rest_of(&self.body, done, 0);
         Self { places: self.places[done..].to_vec(), body, ..self }
     }
 }
@@ -128,19 +165,21 @@ impl Inner {
     /// Does a session's commands: the first answers, in their order, and what is left
     /// where these are so long that the client should have them first. The first command
     /// is always answered.
-    pub(crate) async fn run_keys(self: &Arc<Self>, mut keys: Keys) -> (Vec<Answer>, Option<Keys>) {
+    pub(crate) async fn run_keys(self: &Arc<Self>, mut keys: Keys) -> Told {
         let deadline = Instant::now() + self.command_timeout;
         let mut parts = std::mem::take(&mut keys.parts);
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
             keys.parts = parts.split_off(1);
         }
         let first_place = parts.first().map_or(0, |part| part.places[0]);
-        let firsts = self.ask_together(&parts, deadline).await;
+        let firsts = self.ask_together(&parts, &mut keys.reserved, deadline).await;
         let mut left = Vec::new();
-        for (part, first) in parts.into_iter().zip(firsts) {
+        for (mut part, first) in parts.into_iter().zip(firsts) {
             let outcomes = match first {
                 First::Answered(mut outcomes) => {
-                    outcomes.truncate(begun(&outcomes));
+                    let begun = begun(&outcomes);
+                    part.needs = needs(&outcomes[begun..]);
+                    outcomes.truncate(begun);
                     outcomes
                 }
                 First::Lost if !part.is_read_only => lost(&part.body, Vec::new()),
@@ -157,7 +196,9 @@ impl Inner {
                 let done = self.run_part(&part, deadline).await;
                 (part, done)
             });
-            for (part, outcomes) in Box::pin(futures_util::future::join_all(asked)).await {
+            for (part, done) in Box::pin(futures_util::future::join_all(asked)).await {
+                let (outcomes, reserved) = done;
+                keys.reserved.join(reserved);
                 let rest = keys.fill(part, outcomes);
                 keys.parts.extend(rest);
             }
@@ -166,41 +207,56 @@ impl Inner {
     }
 
     /// Asks each node that seems to lead some of the parts for all of them at
-    /// once, this one too: what came of each part.
-    async fn ask_together(self: &Arc<Self>, parts: &[Part], deadline: Instant) -> Vec<First> {
+    /// once, this one too: what came of each part, counted in `reserved`.
+    async fn ask_together(
+        self: &Arc<Self>,
+        parts: &[Part],
+        reserved: &mut Reserved,
+        deadline: Instant,
+    ) -> Vec<First> {
+        let memory = &self.node.memory;
         let mut firsts: Vec<First> = Vec::new();
         firsts.resize_with(parts.len(), || First::NotAsked);
-        let (mut here, mut begun) = (Gathering::with_room(ANSWERS_BYTES_MAX), Vec::new());
+        let room = Room::soft(ANSWERS_BYTES_MAX, memory.reserve(0));
+        let (mut here, mut begun) = (Gathering::with(room), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+        let is_scarce = memory.buffers_are_half_full();
         for (number, part) in parts.iter().enumerate() {
             let leader = self.candidate(GroupId::Data(part.partition), None, 0);
             if leader == Some(self.me) {
                 if self.begin_here(part.partition, &part.body, &mut here) {
                     begun.push(number);
                 }
-            } else if let Some(node) = leader {
+            } else if let Some(node) = leader.filter(|_| !(is_scarce && part.is_read_only)) {
                 there.entry(node).or_default().push(number);
             }
         }
         let calls = there.into_iter().map(|(node, numbers)| async move {
-            let firsts = self.ask_there(node, parts, &numbers, deadline).await;
-            numbers.into_iter().zip(firsts)
+            let (firsts, reserved) = self.ask_there(node, parts, &numbers, deadline).await;
+            (numbers.into_iter().zip(firsts), reserved)
         });
         let calls = futures_util::future::join_all(calls);
-        let (here, there) = futures_util::future::join(here.outcomes(), calls).await;
-        let here = begun.into_iter().zip(here.into_iter().map(First::Answered));
-        here.chain(there.into_iter().flatten()).for_each(|(number, first)| firsts[number] = first);
+        let ((here, held), there) = futures_util::future::join(here.outcomes(), calls).await;
+        reserved.join(held);
+        for (number, outcomes) in begun.into_iter().zip(here) {
+            firsts[number] = First::Answered(outcomes);
+        }
+        for (answers, held) in there {
+            reserved.join(held);
+            answers.for_each(|(number, first)| firsts[number] = first);
+        }
         firsts
     }
 
-    /// Asks another node for several parts.
+    /// Asks another node for several parts: what came of each, and what counts that.
     async fn ask_there(
         &self,
         node: NodeId,
         parts: &[Part],
         numbers: &[usize],
         deadline: Instant,
-    ) -> Vec<First> {
+    ) -> (Vec<First>, Reserved) {
+        let mut reserved = self.node.memory.reserve(0);
         let several: Vec<_> =
             numbers.iter().map(|&n| (parts[n].partition, &*parts[n].body)).collect();
         self.counters.forwarded.bump();
@@ -208,20 +264,22 @@ impl Inner {
         let called = self.peers().call(node, Channel::BATCHES, GroupId::Meta, body, deadline).await;
         let answers = match &called {
             Ok(answer) => wire::decode::<Vec<Result<&[u8], NotDone>>>(answer),
-            Err(CallError::NotSent(_)) => return Vec::new(),
+            Err(CallError::NotSent(_)) => return (Vec::new(), reserved),
             Err(CallError::Lost(_)) => None,
         };
-        let lost = || numbers.iter().map(|_| First::Lost).collect();
         let Some(answers) = answers.filter(|answers| answers.len() == numbers.len()) else {
-            return lost();
+            return (numbers.iter().map(|_| First::Lost).collect(), reserved);
         };
         let first = |(answer, &number): (Result<&[u8], NotDone>, &usize)| {
             let Ok(answer) = answer else { return First::NotAsked };
             let outcomes = wire::decode::<Vec<Outcome>>(answer);
             let outcomes = outcomes.filter(|found| found.len() == parts[number].places.len());
-            outcomes.map_or(First::Lost, First::Answered)
+            outcomes.map_or(First::Lost, |outcomes| {
+                reserved.grow(data_bytes(&outcomes));
+                First::Answered(outcomes)
+            })
         };
-        answers.into_iter().zip(numbers).map(first).collect()
+        (answers.into_iter().zip(numbers).map(first).collect(), reserved)
     }
 
     /// Begins with commands of a partition that this node leads, if they have to
@@ -235,9 +293,10 @@ impl Inner {
     pub(crate) async fn answer_several(
         self: &Arc<Self>,
         several: Vec<(PartitionId, &[u8])>,
-    ) -> Vec<Result<Bytes, NotDone>> {
+    ) -> Bytes {
+        let room = Room::hard(READ_BYTES_MAX, self.node.memory.reserve(0));
         let (mut gathering, mut begun, mut others) =
-            (Gathering::with_room(READ_BYTES_MAX), Vec::new(), Vec::new());
+            (Gathering::with(room), Vec::new(), Vec::new());
         for (number, &(partition, body)) in several.iter().enumerate() {
             if self.begin_here(partition, body, &mut gathering) {
                 begun.push(number);
@@ -249,7 +308,7 @@ impl Inner {
         if !others.is_empty() {
             let others = others.into_iter().map(|(n, answer)| async move { (n, answer.await) });
             let others = Box::pin(futures_util::future::join_all(others));
-            let mut room = gathering.room;
+            let mut room = gathering.room.left();
             for (number, answer) in others.await {
                 // Each had room as if it were alone. Reads that do not fit in are asked for alone.
                 if room > 0 || !is_read_only(several[number].1) {
@@ -258,57 +317,105 @@ impl Inner {
                 }
             }
         }
-        for (number, outcomes) in begun.into_iter().zip(gathering.outcomes().await) {
-            answers[number] = Ok(wire::encode(&outcomes));
+        let (outcomes, reserved) = gathering.outcomes().await;
+        for (number, outcomes) in begun.into_iter().zip(outcomes) {
+            answers[number] = Ok(wire::encode_outcomes(&outcomes));
         }
-        answers
+        let data_bytes = answers.iter().flatten().map(Bytes::len).sum();
+        reserved.cover(wire::encode_long(&answers, data_bytes))
     }
 
     /// Does the commands of a partition, or the first of them if these answer so much
-    /// that the client should have that first.
-    async fn run_part(self: &Arc<Self>, part: &Part, deadline: Instant) -> Vec<Outcome> {
+    /// that the client should have that first: what came of them, and what counts that.
+    async fn run_part(
+        self: &Arc<Self>,
+        part: &Part,
+        deadline: Instant,
+    ) -> (Vec<Outcome>, Reserved) {
+        let memory = &self.node.memory;
         let group = GroupId::Data(part.partition);
         let count = part.places.len();
-        let mut body = part.body.clone();
+        let mut reserved = memory.reserve(0);
         let mut done: Vec<Outcome> = Vec::with_capacity(count);
+        let mut needs = part.needs;
         loop {
-            let asked = self.ask_leader(group, body.clone(), deadline, part.is_read_only);
-            let outcomes: Vec<Outcome> = match asked.await {
-                Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
-                Ok(None) => break,
-                Err(()) => return lost(&part.body, done),
-            };
+            let Some(granted) = self.room_for(needs, deadline).await else { break };
+            let is_scarce = part.is_read_only && memory.buffers_are_half_full();
+            let room = if is_scarce { needs.max(SCARCE_BYTES) } else { needs };
+            let body = rest_of(&part.body, done.len(), room);
+            let outcomes: Vec<Outcome> =
+                match self.ask_leader(group, body, deadline, part.is_read_only).await {
+                    Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
+                    Ok(None) => break,
+                    Err(()) => return (lost(&part.body, done), reserved),
+                };
             if outcomes.len() != count - done.len() {
-                return lost(&part.body, done);
+                return (lost(&part.body, done), reserved);
             }
             let begun = begun(&outcomes);
+            if begun > 0 {
+                reserved.join(granted);
+                reserved.grow(data_bytes(&outcomes).saturating_sub(needs));
+            }
+            let needed = self::needs(&outcomes[begun..]);
             done.extend(outcomes.into_iter().take(begun));
-            if done.iter().map(Outcome::data_bytes).sum::<usize>() >= ANSWERS_BYTES_MAX {
-                return done;
+            if data_bytes(&done) >= ANSWERS_BYTES_MAX {
+                return (done, reserved);
             }
             if done.len() == count || Instant::now() >= deadline {
                 break;
             }
-            body = rest_of(&part.body, done.len());
-            // Who has begun with some goes on with the others as soon as it is asked.
-            if begun == 0 {
+            // Who has begun with some goes on with the others as soon as it is asked, and
+            // who only lacks room here with one.
+            if begun == 0 && needed <= room {
                 sleep(PAUSE).await;
             }
+            needs = needed;
         }
-        done.resize(count, Outcome::NotDone);
-        done
+        let not_done = if needs > 0 { Outcome::NeedsRoom(needs as u64) } else { Outcome::NotDone };
+        done.resize(count, not_done);
+        (done, reserved)
+    }
+
+    /// Reserves room for a long answer, as soon as there is some.
+    async fn room_for(&self, bytes: usize, deadline: Instant) -> Option<Reserved> {
+        let memory = &self.node.memory;
+        if bytes == 0 {
+            return Some(memory.reserve(0));
+        }
+        loop {
+            let reserved = memory.try_reserve(bytes);
+            if reserved.is_some() || Instant::now() >= deadline {
+                return reserved;
+            }
+            sleep(PAUSE).await;
+        }
     }
 }
 
 /// How many commands were begun with: what comes after the last may be sent again.
 fn begun(outcomes: &[Outcome]) -> usize {
-    outcomes.iter().rposition(|outcome| *outcome != Outcome::NotDone).map_or(0, |last| last + 1)
+    outcomes.iter().rposition(Outcome::is_begun).map_or(0, |last| last + 1)
+}
+
+/// How much room the first of these lacks.
+fn needs(outcomes: &[Outcome]) -> usize {
+    match outcomes.first() {
+        Some(Outcome::NeedsRoom(bytes)) => usize::try_from(*bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}
+
+fn data_bytes(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().map(Outcome::data_bytes).sum()
 }
 
 /// Whether nothing that is asked of a partition writes.
 fn is_read_only(body: &[u8]) -> bool {
     match wire::decode::<Ask<'_>>(body) {
-        Some(Ask::Keys(commands)) => commands.iter().all(|command| !command.op().is_write()),
+        Some(Ask::Keys(commands) | Ask::LongKeys { commands, .. }) => {
+            commands.iter().all(|command| !command.op().is_write())
+        }
         _ => false,
     }
 }
@@ -324,9 +431,17 @@ fn lost(body: &[u8], mut done: Vec<Outcome>) -> Vec<Outcome> {
     done
 }
 
-/// The commands of a part from the `done`th on.
-fn rest_of(body: &[u8], done: usize) -> Bytes {
-    wire::encode(&Ask::Keys(commands_of(body).split_off(done)))
+/// The commands of a part from the `done`th on, with `room` for what they answer if
+/// that is not the usual.
+fn rest_of(body: &Bytes, done: usize, room: usize) -> Bytes {
+    if done == 0 && room == 0 {
+        return body.clone();
+    }
+    let commands = commands_of(body).split_off(done);
+    wire::encode(&match room {
+        0 => Ask::Keys(commands),
+        room => Ask::LongKeys { room: room as u64, commands },
+    })
 }
 
 /// The commands of a part.

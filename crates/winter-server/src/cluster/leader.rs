@@ -17,7 +17,7 @@ use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
-use super::gathering::{Begun, Gathering, Packing, READ_BYTES_MAX};
+use super::gathering::{Begun, Gathering, Packing, READ_BYTES_MAX, Room};
 use super::machines::DataMachine;
 use super::usage::Limits;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
@@ -54,7 +54,10 @@ impl Leader {
         // What is applied here now holds all that anybody was told.
         self.group.read_barrier(self.policy).await.map_err(NotDone::from)?;
         Ok(match ask {
-            Ask::Keys(commands) => wire::encode(&self.keys(&commands).await),
+            Ask::Keys(commands) => self.answer_keys(&commands, READ_BYTES_MAX).await,
+            Ask::LongKeys { room, commands } => {
+                self.answer_keys(&commands, usize::try_from(room).unwrap_or(usize::MAX)).await
+            }
             Ask::Create(new) => {
                 let name = new.name.clone();
                 let options = new.options.into();
@@ -111,9 +114,9 @@ impl Leader {
     }
 
     /// Commands on keys: reads at once if there are only reads; else everything
-    /// goes through the log in its order, reads among it.
-    async fn keys(&self, commands: &[Command<'_>]) -> Vec<Outcome> {
-        let mut gathering = Gathering::with_room(READ_BYTES_MAX);
+    /// goes through the log in its order, reads among it. Reads answer up to `room` bytes.
+    async fn answer_keys(&self, commands: &[Command<'_>], room: usize) -> Bytes {
+        let mut gathering = Gathering::with(Room::hard(room, self.limits.memory().reserve(0)));
         let mut begun = Vec::with_capacity(commands.len());
         let mut is_final = false;
         while !self.begin(commands, &mut begun, is_final, &mut gathering) {
@@ -123,7 +126,8 @@ impl Leader {
             is_final = true;
         }
         gathering.asks.push(begun);
-        gathering.outcomes().await.pop().unwrap_or_default()
+        let (mut asks, reserved) = gathering.outcomes().await;
+        reserved.cover(wire::encode_outcomes(&asks.pop().unwrap_or_default()))
     }
 
     /// Begins with commands on keys at once, if nothing has to be waited for
@@ -160,8 +164,8 @@ impl Leader {
 
     /// Begins with the commands that were not: whether with all. A write whose
     /// table's quota may have room soon is not begun with, nor what follows it; if
-    /// this `is_final`, it is refused instead. What follows reads that answer so much
-    /// that there is no room for more has ended, with nothing done.
+    /// this `is_final`, it is refused instead. Where there is no room for what a read
+    /// answers, it and what follows have ended, with nothing done.
     fn begin(
         &self,
         commands: &[Command<'_>],
@@ -175,13 +179,12 @@ impl Leader {
         let from = begun.len();
         let Gathering { gather, room, .. } = gathering;
         let mut packing = Packing::new(&self.group, gather, from);
-        let mut longest_written = 0;
+        let (mut longest_written, mut is_waiting) = (0, false);
         let mut counted = (TableId(0), Tally::default());
         self.group.machine(|machine| {
             machine.with(|replica| {
                 for command in &commands[from..] {
-                    if *room == 0 {
-                        begun.resize_with(commands.len(), || Begun::Ended(Outcome::NotDone));
+                    if room.left() == 0 {
                         break;
                     }
                     let Some(table) = replica.table_by_name(command.table).cloned() else {
@@ -194,20 +197,24 @@ impl Leader {
                     let reference = reference(&table);
                     let done = machine.supervise(replica, &table, |replica| {
                         if is_write {
-                            return None;
+                            return Ok(None);
                         }
-                        if !in_order {
-                            let answer = read(replica, now, reference, key, &op);
-                            *room =
-                                room.saturating_sub(answer.as_ref().map_or(0, Answer::data_bytes));
-                            return answer;
-                        }
+                        let reply = read(replica, now, reference, key, &op);
                         // What a read answers after writes is known only when it is done.
-                        let known = read_bytes(replica, now, reference, key, &op);
-                        *room = room.saturating_sub(known.max(longest_written));
-                        None
+                        let bytes = reply.as_ref().map_or(0, data_bytes).max(longest_written);
+                        if !room.take(bytes) {
+                            return Err(bytes);
+                        }
+                        Ok(reply.filter(|_| !in_order).as_ref().map(Answer::of))
                     });
-                    let mut answer = done.unwrap_or_else(|fault| Some(fault.into()));
+                    let mut answer = match done {
+                        Ok(Ok(answer)) => answer,
+                        Ok(Err(bytes)) => {
+                            begun.push(Begun::Ended(Outcome::NeedsRoom(bytes as u64)));
+                            break;
+                        }
+                        Err(fault) => Some(fault.into()),
+                    };
                     let written = op.written().map_or(0, |write| write.data.len());
                     longest_written = longest_written.max(written);
                     let mut asked = Tally { operations: 1, ..Tally::default() };
@@ -216,6 +223,7 @@ impl Leader {
                         && let Err(fault) = self.admit(is_full, replica, &table, now, key, &op)
                     {
                         if fault.kind == Kind::Quota && !is_final {
+                            is_waiting = true;
                             break;
                         }
                         asked.rejections = 1;
@@ -243,7 +251,10 @@ impl Leader {
             machine.supervision().count(counted.0, counted.1);
         });
         packing.submit(begun);
-        begun.len() == commands.len()
+        if !is_waiting {
+            begun.resize_with(commands.len(), || Begun::Ended(Outcome::NotDone));
+        }
+        !is_waiting
     }
 
     /// The defect by which the simulator's oracle is tried.
@@ -316,33 +327,27 @@ impl Leader {
 }
 
 /// Answers a read here and now; `None` if it has to go through the log.
-fn read(
-    replica: &mut Replica,
+fn read<'a>(
+    replica: &'a mut Replica,
     now: Timestamp,
     table: TableRef,
     key: HashedKey<'_>,
     op: &KeyOp<'_>,
-) -> Option<Answer> {
+) -> Option<Reply<'a>> {
     match replica.read(now, table, key, op) {
-        Read::Answer(reply) => Some(Answer::of(&reply)),
+        Read::Answer(reply) => Some(reply),
         #[cfg(feature = "sim")]
         Read::NeedsTick if crate::sabotage::is(crate::sabotage::Sabotage::ExpiresByOwnClock) => {
-            Some(Answer::Nil)
+            Some(Reply::Nil)
         }
         Read::NeedsTick => None,
     }
 }
 
-/// How much data a read would answer here and now.
-fn read_bytes(
-    replica: &mut Replica,
-    now: Timestamp,
-    table: TableRef,
-    key: HashedKey<'_>,
-    op: &KeyOp<'_>,
-) -> usize {
-    match replica.read(now, table, key, op) {
-        Read::Answer(Reply::Data(data) | Reply::VersionData(_, data)) => data.len(),
+/// How long an entry's data in a reply is.
+fn data_bytes(reply: &Reply<'_>) -> usize {
+    match reply {
+        Reply::Data(data) | Reply::VersionData(_, data) => data.len(),
         _ => 0,
     }
 }
@@ -377,12 +382,21 @@ pub(crate) fn unavailable() -> Fault {
     )
 }
 
+/// The reply to a read whose answer this node or the leader had no room for.
+fn no_room() -> Fault {
+    Fault::new(
+        Kind::Busy,
+        "replies to other clients fill the node's buffers; nothing was done, send it later",
+    )
+}
+
 impl Answer {
     /// The reply to a command whose outcome is known, or not.
     pub(crate) fn to(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done(answer) => answer,
             Outcome::NotDone => unavailable().into(),
+            Outcome::NeedsRoom(_) => no_room().into(),
             Outcome::Unknown => unknown().into(),
         }
     }

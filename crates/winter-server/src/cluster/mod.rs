@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use winter_core::cluster::founding::{Founding, Output, Settings};
 use winter_core::cluster::meta::{FORMAT, Profile};
 use winter_core::cluster::{Address, Attributes, ClusterId, GroupId, NodeId, PartitionId};
+use winter_core::command::KeyCommand;
 use winter_core::reply::Reply;
 use winter_core::store::Seed;
 
@@ -55,6 +56,7 @@ pub use commands::Whole;
 pub use figures::Figures;
 use groups::{Carrier, Hosted, Map, SharedMap};
 pub use keys::Keys;
+pub(crate) use keys::Told;
 use leader::Leader;
 use machines::{DataMachine, Host};
 pub use recover::RecoverError;
@@ -63,7 +65,6 @@ use router::Leaders;
 pub use simulated::{Held, View};
 use tables::Tables;
 use usage::Limits;
-pub(crate) use wire::Answer;
 use wire::Pulse;
 
 /// How long peers may take to let go of a node that stops.
@@ -300,6 +301,7 @@ impl Cluster {
         let desk = Arc::new(handler::Desk(Arc::downgrade(&inner)));
         let options = peers::Options {
             body_bytes_max: node.config.value_bytes_max + (1 << 20),
+            queue_bytes_max: queue_bytes_max(node.memory.limit()),
             ..peers::Options::default()
         };
         let peers = Peers::start(identity, options, listener, desk, entropy);
@@ -319,9 +321,14 @@ impl Cluster {
         u16::try_from(self.0.map.read().partitions.len()).ok().filter(|&n| n > 0)
     }
 
-    /// Does commands on keys: the first answers, in their order, and what is left to be
-    /// done when the client has taken these.
-    pub(crate) async fn run_keys(&self, keys: Keys) -> (Vec<Answer>, Option<Keys>) {
+    /// A session's commands on keys.
+    pub(crate) fn keys(&self, commands: &[KeyCommand<'_>]) -> Keys {
+        Keys::part(commands, self.partitions(), &self.0.node.memory)
+    }
+
+    /// Does commands on keys: the first, and what is left is to be done when the client
+    /// has their answers.
+    pub(crate) async fn run_keys(&self, keys: Keys) -> Told {
         self.0.run_keys(keys).await
     }
 
@@ -351,6 +358,12 @@ impl Cluster {
     pub fn link(&self) -> &Peers {
         self.0.peers()
     }
+}
+
+/// Bytes that may wait on the way to a peer, of a node's `memory`.
+fn queue_bytes_max(memory: u64) -> usize {
+    let most = peers::Options::default().queue_bytes_max;
+    usize::try_from(memory / 16).unwrap_or(most).min(most)
 }
 
 /// The nodes of `map` that are not this one.

@@ -14,7 +14,7 @@ use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Cluster, Keys, Whole};
+use super::{Cluster, Whole};
 
 /// Keys of one step of a scan.
 const SCAN_COUNT: u64 = 1_000;
@@ -57,8 +57,7 @@ impl Cluster {
         let Step::Command(parsed) = Dialect::Line.next(line, limits) else { return output };
         match parsed.command {
             Ok(Command::Key(command)) => {
-                let keys = Keys::part(&[command], self.partitions());
-                for answer in self.run_keys(keys).await.0 {
+                for answer in self.run_keys(self.keys(&[command])).await.answers {
                     Dialect::Line.write(&answer.reply(), &mut output);
                 }
             }

@@ -15,6 +15,7 @@ use winter_core::store::partition::Cost;
 use super::life::pulse::HEARD_LATELY;
 use super::wire::Pulse;
 use crate::node::Node;
+use crate::node::memory::Memory;
 
 /// What is known of the cluster's limits here.
 #[derive(Debug)]
@@ -42,6 +43,11 @@ impl Limits {
     /// Nothing is known of others yet.
     pub(crate) fn new(me: NodeId, node: Arc<Node>) -> Self {
         Self { me, node, known: Mutex::default() }
+    }
+
+    /// What this node holds in memory.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.node.memory
     }
 
     /// Takes in how a node is. What this node says of itself is exact, so what

@@ -199,6 +199,8 @@ pub(crate) enum Outcome {
     NotDone,
     /// It may have been done, or may be done yet.
     Unknown,
+    /// Nothing was done: there is no room for what a read answers, of so many bytes.
+    NeedsRoom(u64),
 }
 
 impl Outcome {
@@ -206,8 +208,13 @@ impl Outcome {
     pub(crate) fn data_bytes(&self) -> usize {
         match self {
             Self::Done(answer) => answer.data_bytes(),
-            Self::NotDone | Self::Unknown => 0,
+            Self::NotDone | Self::Unknown | Self::NeedsRoom(_) => 0,
         }
+    }
+
+    /// Whether it was begun with: what was not may be sent again.
+    pub(crate) fn is_begun(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Unknown)
     }
 }
 
@@ -252,6 +259,14 @@ pub(crate) enum Ask<'a> {
         prefix: &'a [u8],
         /// Entries to look at.
         count: u64,
+    },
+    /// [`Ask::Keys`] of one who has reserved so many bytes for what reads answer.
+    LongKeys {
+        /// How much they may answer.
+        room: u64,
+        /// In order.
+        #[serde(borrow)]
+        commands: Vec<Command<'a>>,
     },
 }
 
@@ -399,9 +414,19 @@ pub(crate) enum ProposeFault {
 
 /// Writes a message.
 pub(crate) fn encode(message: &impl Serialize) -> Bytes {
-    let room = Vec::with_capacity(MESSAGE_BYTES);
+    encode_long(message, 0)
+}
+
+/// Writes a message with so many bytes of data in it.
+pub(crate) fn encode_long(message: &impl Serialize, data_bytes: usize) -> Bytes {
+    let room = Vec::with_capacity(MESSAGE_BYTES + data_bytes);
     let written = postcard::to_extend(message, room);
     Bytes::from(written.expect("messages hold nothing that cannot be written"))
+}
+
+/// Writes what became of commands.
+pub(crate) fn encode_outcomes(outcomes: &[Outcome]) -> Bytes {
+    encode_long(&outcomes, outcomes.iter().map(Outcome::data_bytes).sum())
 }
 
 /// Reads a message that fills `bytes`.

@@ -73,7 +73,7 @@ pub static METRICS: &[Metric] = &[
         "Memory counted that partitions have allocated.",
         |s, out| out.one(count(s.node().memory.store()))),
     row("winter_memory_buffers_bytes", Gauge, &[],
-        "Memory counted that sessions buffer.",
+        "Memory counted that is buffered for sessions and peers.",
         |s, out| out.one(count(s.node().memory.buffers()))),
     row("winter_memory_limit_bytes", Gauge, &[],
         "Memory that may be counted before writes are refused (`WINTER_MAX_MEMORY`).",

@@ -1,6 +1,9 @@
 //! What the node holds in memory, counted, and the limit of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
 
 /// Sessions' buffers may take this share of the limit, so that clients who send
 /// without end leave the store its room.
@@ -8,7 +11,7 @@ const BUFFERS_SHARE: u64 = 8;
 /// Less than this is no use: a few long values fill it.
 const BUFFERS_LEAST: u64 = 64 << 20;
 
-/// Counted memory: partitions, and the buffers of sessions.
+/// Counted memory: partitions, and the buffers of sessions and of what peers are answered.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
@@ -35,7 +38,7 @@ impl Memory {
         u64::try_from(self.store.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Bytes that sessions buffer.
+    /// Bytes that are buffered for sessions and peers.
     #[must_use]
     pub fn buffers(&self) -> u64 {
         u64::try_from(self.buffers.load(Ordering::Relaxed)).unwrap_or(0)
@@ -54,11 +57,35 @@ impl Memory {
         self.counted() >= self.limit
     }
 
-    /// Whether sessions buffer more than their share.
+    /// Whether buffers hold more than their share.
     #[must_use]
     pub fn buffers_are_full(&self) -> bool {
-        let share = (self.limit / BUFFERS_SHARE).max(BUFFERS_LEAST);
-        self.buffers() > share.min(self.limit / 2)
+        self.buffers() > self.buffers_share()
+    }
+
+    /// Whether buffers hold so much that what is long should be waited with.
+    #[must_use]
+    pub fn buffers_are_half_full(&self) -> bool {
+        self.buffers() > self.buffers_share() / 2
+    }
+
+    fn buffers_share(&self) -> u64 {
+        (self.limit / BUFFERS_SHARE).max(BUFFERS_LEAST).min(self.limit / 2)
+    }
+
+    /// Counts bytes that are buffered already, or will be whatever is said here.
+    #[must_use]
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Reserved {
+        self.count_buffers(0, bytes);
+        Reserved { memory: Arc::clone(self), bytes, is_granted: false }
+    }
+
+    /// Counts bytes that are about to be buffered, if there is room: the last may pass
+    /// the buffers' share.
+    #[must_use]
+    pub fn try_reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
+        let mut reserved = self.reserve(0);
+        reserved.try_grow(bytes).then_some(reserved)
     }
 
     /// Counts a change of what partitions hold, from `before` to `after` bytes.
@@ -77,7 +104,126 @@ impl Memory {
     }
 }
 
+/// Bytes of buffers that count until this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    memory: Arc<Memory>,
+    bytes: usize,
+    is_granted: bool,
+}
+
+impl Reserved {
+    /// Counts more, whether there is room or not.
+    pub fn grow(&mut self, bytes: usize) {
+        self.memory.count_buffers(0, bytes);
+        self.bytes += bytes;
+    }
+
+    /// Counts more, if there is room: the last may pass the buffers' share.
+    #[must_use]
+    pub fn try_grow(&mut self, bytes: usize) -> bool {
+        self.grow(bytes);
+        let others = self.memory.buffers().saturating_sub(bytes as u64);
+        let has_room = others <= self.memory.buffers_share();
+        if has_room {
+            self.is_granted |= bytes > 0;
+        } else {
+            drop(self.split_off(bytes));
+        }
+        has_room
+    }
+
+    /// Whether there was room for some of it when it was asked for.
+    #[must_use]
+    pub const fn is_granted(&self) -> bool {
+        self.is_granted
+    }
+
+    /// Takes over what `other` counts.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+        self.is_granted |= other.is_granted;
+    }
+
+    /// Parts so many bytes from the others.
+    #[must_use]
+    pub fn split_off(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { memory: Arc::clone(&self.memory), bytes, is_granted: false }
+    }
+
+    /// Counts until all copies of `buffer` are gone.
+    #[must_use]
+    pub fn cover(self, buffer: Bytes) -> Bytes {
+        if self.bytes == 0 {
+            return buffer;
+        }
+        Bytes::from_owner(Covered { buffer, _reserved: self })
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.count_buffers(self.bytes, 0);
+    }
+}
+
+/// A buffer and what counts it.
+struct Covered {
+    buffer: Bytes,
+    _reserved: Reserved,
+}
+
+impl AsRef<[u8]> for Covered {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
 #[expect(clippy::cast_possible_wrap, reason = "no machine has 2^63 bytes")]
 const fn difference(before: usize, after: usize) -> i64 {
     after as i64 - before as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: usize = 20 << 20;
+
+    fn memory() -> Arc<Memory> {
+        Arc::new(Memory::new(256 << 20))
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_counted() {
+        let memory = memory();
+        let mut held: Vec<_> = (0..4).map_while(|_| memory.try_reserve(LONG)).collect();
+        assert_eq!(held.len(), 4, "the last may pass 64 MiB");
+        assert!(memory.buffers_are_full());
+        assert!(memory.try_reserve(LONG).is_none());
+        assert_eq!(memory.buffers(), 4 * LONG as u64);
+        held.truncate(3);
+        assert!(memory.try_reserve(LONG).is_some());
+        held.clear();
+        assert_eq!(memory.buffers(), 0);
+    }
+
+    #[test]
+    fn what_is_reserved_counts_once_whoever_holds_it() {
+        let memory = memory();
+        let mut first = memory.reserve(10);
+        first.join(memory.reserve(5));
+        assert_eq!(memory.buffers(), 15);
+        let second = first.split_off(12);
+        drop(first);
+        assert_eq!(memory.buffers(), 12);
+        let buffer = second.cover(Bytes::from_static(b"data"));
+        let copy = buffer.clone();
+        drop(buffer);
+        assert_eq!((&*copy, memory.buffers()), (&b"data"[..], 12));
+        drop(copy);
+        assert_eq!(memory.buffers(), 0);
+    }
 }

@@ -15,6 +15,8 @@ pub mod survey;
 pub mod table;
 mod table_cache;
 
+use std::sync::Arc;
+
 use winter_core::store::{Seed, first_version};
 use winter_core::supervise::Intensity;
 
@@ -45,7 +47,7 @@ pub struct Node {
     /// Its partitions.
     pub shards: Shards,
     /// What it holds in memory.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// What it has done.
     pub stats: Stats,
     /// How its background work is.
@@ -66,7 +68,7 @@ impl Node {
     #[must_use]
     pub fn with_clock(config: Config, seed: Seed, clock: Clock) -> Self {
         Self {
-            memory: Memory::new(config.memory_bytes_max),
+            memory: Arc::new(Memory::new(config.memory_bytes_max)),
             catalog: Catalog::new(config.threads),
             shards: Shards::new(seed, first_version(clock.started_at())),
             stats: Stats::new(config.threads),

@@ -11,7 +11,7 @@ use winter_core::reply::Reply;
 use super::Session;
 use super::observe::Observed;
 use super::output::are_held;
-use crate::cluster::{Cluster, Keys, Whole};
+use crate::cluster::{Cluster, Keys, Told, Whole};
 use crate::server::Shared;
 use crate::stats::Outcome;
 
@@ -57,7 +57,7 @@ impl<'a> Far<'a> {
 
     /// What the cluster is to do, if anything.
     pub(super) fn ask(&mut self, cluster: &Cluster) -> Option<Asked> {
-        let keys = Keys::part(&self.commands, cluster.partitions());
+        let keys = cluster.keys(&self.commands);
         self.commands.clear();
         let verbs = std::mem::take(&mut self.verbs);
         (!verbs.is_empty()).then_some(Asked::Keys(keys, verbs))
@@ -74,10 +74,11 @@ impl Session {
         let began = Instant::now();
         let (verbs, rest) = match asked {
             Asked::Keys(keys, mut verbs) => {
-                let (answers, rest) = cluster.run_keys(keys).await;
+                let Told { answers, reserved, rest } = cluster.run_keys(keys).await;
                 for (verb, answer) in verbs.iter().zip(&answers) {
                     self.keep_reply(&answer.reply(), Some(*verb), dialect);
                 }
+                self.reserved = Some(reserved);
                 let later = verbs.split_off(answers.len());
                 (verbs, rest.map(|rest| Asked::Keys(rest, later)))
             }

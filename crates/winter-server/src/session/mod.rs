@@ -36,6 +36,7 @@ use winter_core::fault::{Fault, Kind};
 
 use crate::net::{self, Stream};
 use crate::node::TableCache;
+use crate::node::memory::Reserved;
 use crate::server::Shared;
 use crate::stats::End;
 use ended::Ended;
@@ -92,6 +93,8 @@ pub struct Session {
     output: Vec<u8>,
     /// Whether these wait for the turns of the thread's other sessions.
     holds: bool,
+    /// Counts replies that are not in the output yet, or not counted there.
+    reserved: Option<Reserved>,
 }
 
 /// Why a session leaves its thread when nothing went wrong.
@@ -136,6 +139,7 @@ impl Session {
             closed_by_turn: false,
             output: Vec::new(),
             holds: false,
+            reserved: None,
         }
     }
 

@@ -64,6 +64,7 @@ impl Session {
             let mut held = std::mem::take(&mut self.output);
             self.send_now(&mut held)?;
         }
+        let reserved = self.reserved.take();
         if self.output.is_empty() {
             return Ok(());
         }
@@ -71,7 +72,9 @@ impl Session {
             return Err(Ended::TooMuchOutput);
         }
         self.count_buffers();
-        if self.output.len() > READ_BYTES && self.shared.node.memory.buffers_are_full() {
+        let was_granted = reserved.is_some_and(|reserved| reserved.is_granted());
+        let is_long = self.output.len() > READ_BYTES && !was_granted;
+        if is_long && self.shared.node.memory.buffers_are_full() {
             return Err(Ended::TooMuchOutput);
         }
         let mut sent = 0;

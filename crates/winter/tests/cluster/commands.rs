@@ -1,9 +1,12 @@
 //! Sessions: pipelines, sizes, and clients as people use them.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Reply, request};
+use winter_testkit::{Reply, Wire, request};
 
 use crate::watch::{create, value_of};
 use crate::winter;
@@ -184,5 +187,54 @@ fn a_client_that_asks_for_much_and_takes_nothing_costs_a_node_little() {
                 wire.expect(format!("${}\r\n{}\r\n", 4 << 20, value(key)));
             }
         }
+    }
+}
+
+#[test]
+fn many_clients_that_read_long_values_are_all_answered_and_cost_a_node_little() {
+    const CLIENTS: usize = 30;
+    // The buffers' share is 64 MiB, of which a build without optimisation fills little in
+    // the usual time.
+    let settings = [("WINTER_MAX_MEMORY", "128mb"), ("WINTER_COMMAND_TIMEOUT", "60s")];
+    let cluster = settings.iter().fold(winter(), |nodes, (name, value)| nodes.set(name, value));
+    let cluster = cluster.start();
+    create(&mut cluster.connect(0), "t");
+    let value = "v".repeat(8 << 20);
+    cluster.connect(0).exchange(request(&["PUTNEW", "t", "k", &value]), "+ok\r\n");
+    let reply = format!("${}\r\n{value}\r\n", value.len());
+    // One of these is no leader of it.
+    for number in 0..2 {
+        let resident = |n| value_of(&cluster, n, "winter_memory_resident_bytes");
+        let before: Vec<_> = (0..3).map(resident).collect();
+        let mut wires: Vec<_> = (0..CLIENTS).map(|_| cluster.connect(number)).collect();
+        let get = request(&["GET", "t", "k"]);
+        wires.iter_mut().for_each(|wire| wire.send(&get));
+        let is_done = AtomicBool::new(false);
+        let held = thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut most = [0; 3];
+                while !is_done.load(Ordering::Relaxed) {
+                    for (n, most) in most.iter_mut().enumerate() {
+                        *most = (*most).max(resident(n).saturating_sub(before[n]));
+                    }
+                }
+                most
+            });
+            let read = |wire: &Wire| {
+                let mut came = vec![0; reply.len()];
+                wire.stream().set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+                wire.stream().read_exact(&mut came).expect("a whole reply");
+                assert!(came == reply.as_bytes(), "{:?}", String::from_utf8_lossy(&came[..80]));
+            };
+            let readers: Vec<_> =
+                wires.iter().map(|wire| scope.spawn(move || read(wire))).collect();
+            let readers = readers.into_iter().map(thread::ScopedJoinHandle::join);
+            let failed = readers.filter(Result::is_err).count();
+            is_done.store(true, Ordering::Relaxed);
+            assert_eq!(failed, 0, "of {CLIENTS} clients of node {number}");
+            watch.join().expect("it only looks")
+        });
+        eprintln!("through node {number}: {held:?}");
+        assert!(held.iter().all(|&held| held < 128 << 20), "through node {number}: {held:?}");
     }
 }

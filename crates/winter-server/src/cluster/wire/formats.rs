@@ -80,12 +80,14 @@ fn commands_on_keys_have_these_bytes() {
 #[test]
 fn what_is_asked_of_a_leader_has_these_bytes() {
     let scan = Ask::Scan { table: "t", from: 300, prefix: b"p", count: 10 };
+    let get = Command { table: "t", key: b"k", op: Op::Get };
     for (ask, bytes) in [
         (Ask::Create(new_table()), "01ac0207017401ac02000101010201"),
         (Ask::Drop(table()), "02ac0207"),
         (Ask::Count("t"), "030174"),
         (Ask::Holdings("t"), "040174"),
         (scan, "050174ac0201700a"),
+        (Ask::LongKeys { room: 300, commands: vec![get] }, "06ac02010174016b00"),
     ] {
         pinned_ask(&ask, bytes);
     }
@@ -108,6 +110,7 @@ fn what_a_leader_answers_has_these_bytes() {
     }
     pinned(&Outcome::NotDone, "01");
     pinned(&Outcome::Unknown, "02");
+    pinned(&Outcome::NeedsRoom(300), "03ac02");
     pinned(&NotDone::NotLeader { leader: Some(NodeId(300)) }, "0001ac02");
     pinned(&NotDone::NoMajority, "01");
     pinned(&NotDone::Declined, "02");
