@@ -5,6 +5,7 @@ use winter_core::cluster::entry::{self, Operation};
 use winter_core::fault::{Fault, Kind};
 
 use super::machines::DataMachine;
+use super::usage::Claim;
 use super::wire::{Answer, Outcome};
 use crate::consensus::{Batch, Gather, Group, ProposeError};
 use crate::node::memory::Reserved;
@@ -66,6 +67,12 @@ impl Room {
         self.bytes = self.bytes.saturating_sub(bytes);
         true
     }
+
+    /// Counts what reads have answered.
+    pub(super) fn into_reserved(mut self) -> Reserved {
+        self.reserved.grow(self.short);
+        self.reserved
+    }
 }
 
 /// Commands on keys that were begun with, of one partition or of several, and
@@ -75,18 +82,19 @@ pub(crate) struct Gathering {
     /// What each ask's commands came to so far.
     pub(super) asks: Vec<Vec<Begun>>,
     pub(super) room: Room,
+    /// What writes add to tables with quotas.
+    pub(super) claims: Vec<Claim>,
 }
 
 impl Gathering {
     /// Nothing yet, with room for what reads answer.
     pub(super) fn with(room: Room) -> Self {
-        Self { gather: Gather::default(), asks: Vec::new(), room }
+        Self { gather: Gather::default(), asks: Vec::new(), room, claims: Vec::new() }
     }
 
-    /// Each ask's outcomes, in the order in which they were begun with, and what counts
-    /// their data.
-    pub(crate) async fn outcomes(mut self) -> (Vec<Vec<Outcome>>, Reserved) {
-        self.room.reserved.grow(self.room.short);
+    /// Each ask's outcomes, in the order in which they were begun with, and the room that
+    /// is left.
+    pub(crate) async fn outcomes(self) -> (Vec<Vec<Outcome>>, Room) {
         let gathered = if self.gather.is_empty() { Vec::new() } else { self.gather.await };
         let mut slots: Vec<_> =
             gathered.into_iter().map(|outcome| outcome.map(Vec::into_iter)).collect();
@@ -102,7 +110,7 @@ impl Gathering {
         };
         let asks = self.asks.into_iter();
         let outcomes = asks.map(|begun| begun.into_iter().map(&mut end).collect()).collect();
-        (outcomes, self.room.reserved)
+        (outcomes, self.room)
     }
 }
 
@@ -119,14 +127,10 @@ pub(super) struct Packing<'a> {
 }
 
 impl<'a> Packing<'a> {
-    /// Nothing yet, for commands that stand behind `from` others.
-    pub(super) fn new(
-        group: &'a Group<DataMachine>,
-        gather: &'a mut Gather<Answer>,
-        from: usize,
-    ) -> Self {
+    /// Nothing yet.
+    pub(super) fn new(group: &'a Group<DataMachine>, gather: &'a mut Gather<Answer>) -> Self {
         let slot = gather.len();
-        Self { group, gather, batch: Batch::default(), slot, from }
+        Self { group, gather, batch: Batch::default(), slot, from: 0 }
     }
 
     /// Adds an operation: the slot in which its batch's outcome will be.

@@ -9,9 +9,10 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 use winter_core::cluster::meta::{MemberState, Meta};
 use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
-use winter_core::store::Seed;
+use winter_core::store::{Seed, TableId};
 
 use super::machines::{DataMachine, MetaMachine};
+use super::wire::Usage;
 use crate::consensus::{self, Answer, Group, Lane, Transport, TransportError};
 use crate::peers::{CallError, Channel, Peers};
 
@@ -78,6 +79,28 @@ impl Hosted {
     /// All partitions of which this node has a replica.
     pub(crate) fn all_data(&self) -> Vec<(PartitionId, Group<DataMachine>)> {
         self.data.read().iter().map(|(&partition, group)| (partition, group.clone())).collect()
+    }
+
+    /// What tables hold in the partitions that this node leads.
+    pub(crate) fn led_usage(&self, tables: &[(TableId, &str)]) -> BTreeMap<u64, Usage> {
+        let mut usage: BTreeMap<u64, Usage> = BTreeMap::new();
+        let led = self.data.read();
+        for group in led.values().filter(|group| !tables.is_empty() && group.is_leader()) {
+            group.machine(|machine| {
+                machine.with(|replica| {
+                    for &(id, name) in tables {
+                        // One that is being dropped may have a namesake already.
+                        let named = replica.table_by_name(name).filter(|table| table.id == id);
+                        let Some(table) = named.cloned() else { continue };
+                        let held = replica.partition().holdings(&table);
+                        let sum = usage.entry(id.0).or_default();
+                        sum.0 += held.entries;
+                        sum.1 += held.bytes;
+                    }
+                });
+            });
+        }
+        usage
     }
 
     /// Hosts the meta group.

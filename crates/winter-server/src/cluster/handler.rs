@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use winter_core::cluster::founding::{Input, Message, Output};
 use winter_core::cluster::meta::{MetaCommand, MetaReply, Profile, Refusal};
 use winter_core::cluster::{NodeId, PartitionId};
+use winter_core::store::TableId;
 
 use super::Inner;
 use super::wire::{self, Affair, NotDone, Probe, ProbeAnswer};
@@ -37,10 +38,19 @@ impl Handler for Desk {
                 Answer::Done(inner.answer_several(several).await)
             }),
             Channel::MEMBERSHIP => {
-                if let Some(Affair::Pulse(pulse)) = wire::decode(&body) {
-                    inner.heard(from.node, pulse);
-                }
-                Box::pin(async { Answer::Done(Bytes::new()) })
+                let answer = match wire::decode(&body) {
+                    Some(Affair::Pulse(pulse)) => {
+                        inner.heard(from.node, pulse);
+                        Answer::Done(Bytes::new())
+                    }
+                    Some(Affair::Usage(id, name)) => {
+                        let usage = inner.hosted.led_usage(&[(TableId(id), &name)]);
+                        let usage = usage.values().next().copied().unwrap_or_default();
+                        Answer::Done(wire::encode(&usage))
+                    }
+                    _ => Answer::Declined,
+                };
+                Box::pin(async { answer })
             }
             _ => Box::pin(async { Answer::Declined }),
         }

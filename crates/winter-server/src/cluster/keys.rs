@@ -236,8 +236,8 @@ impl Inner {
             (numbers.into_iter().zip(firsts), reserved)
         });
         let calls = futures_util::future::join_all(calls);
-        let ((here, held), there) = futures_util::future::join(here.outcomes(), calls).await;
-        reserved.join(held);
+        let ((here, room), there) = futures_util::future::join(here.outcomes(), calls).await;
+        reserved.join(room.into_reserved());
         for (number, outcomes) in begun.into_iter().zip(here) {
             firsts[number] = First::Answered(outcomes);
         }
@@ -284,7 +284,12 @@ impl Inner {
 
     /// Begins with commands of a partition that this node leads, if they have to
     /// wait for nothing but the log.
-    fn begin_here(&self, partition: PartitionId, body: &[u8], gathering: &mut Gathering) -> bool {
+    fn begin_here(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        body: &[u8],
+        gathering: &mut Gathering,
+    ) -> bool {
         let Some(group) = self.hosted.data(partition) else { return false };
         self.leader(group).begin_at_once(body, gathering)
     }
@@ -317,12 +322,12 @@ impl Inner {
                 }
             }
         }
-        let (outcomes, reserved) = gathering.outcomes().await;
+        let (outcomes, room) = gathering.outcomes().await;
         for (number, outcomes) in begun.into_iter().zip(outcomes) {
             answers[number] = Ok(wire::encode_outcomes(&outcomes));
         }
         let data_bytes = answers.iter().flatten().map(Bytes::len).sum();
-        reserved.cover(wire::encode_long(&answers, data_bytes))
+        room.into_reserved().cover(wire::encode_long(&answers, data_bytes))
     }
 
     /// Does the commands of a partition, or the first of them if these answer so much

@@ -2,12 +2,10 @@
 //! concerns a table's share of the partition.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
-use tokio::time::sleep;
 use winter_core::cluster::entry::{self, Operation, TableRef};
 use winter_core::cluster::replica::{Read, Replica};
 use winter_core::command::KeyOp;
@@ -17,11 +15,11 @@ use winter_core::store::index::Tag;
 use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
+use super::Inner;
 use super::gathering::{Begun, Gathering, Packing, READ_BYTES_MAX, Room};
 use super::machines::DataMachine;
-use super::usage::Limits;
+use super::usage::Claim;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
-use crate::clock::Clock;
 use crate::consensus::{Group, ProposeError, ReadError, ReadPolicy};
 use crate::node::table::Tally;
 
@@ -30,29 +28,23 @@ use crate::node::table::Tally;
 pub(crate) struct Leader {
     /// The replica's group.
     pub group: Group<DataMachine>,
-    /// The node's clock.
-    pub clock: Clock,
     /// The secret of the node's indexes.
     pub seed: Seed,
-    /// How it makes sure that it leads before it answers a read.
-    pub policy: ReadPolicy,
-    /// Of the cluster.
-    pub limits: Arc<Limits>,
+    /// The node's part in the cluster.
+    pub inner: Arc<Inner>,
 }
 
 /// An operation that changes nothing: the letting go of no table.
 const NOTHING: Operation<'static> = Operation::Drop(TableRef { id: TableId(0), slot: 0 });
 /// So many milliseconds what has expired may wait for a write to its partition.
 const DUE_STAYS_MILLIS: u64 = 1_000;
-/// After so long every member has told again what it holds.
-const HEARD_AGAIN: Duration = Duration::from_millis(300);
 
 impl Leader {
     /// Answers what a node asks of this partition.
     pub(crate) async fn ask(&self, body: &[u8]) -> Result<Bytes, NotDone> {
         let ask: Ask<'_> = wire::decode(body).ok_or(NotDone::Declined)?;
         // What is applied here now holds all that anybody was told.
-        self.group.read_barrier(self.policy).await.map_err(NotDone::from)?;
+        self.group.read_barrier(self.inner.policy).await.map_err(NotDone::from)?;
         Ok(match ask {
             Ask::Keys(commands) => self.answer_keys(&commands, READ_BYTES_MAX).await,
             Ask::LongKeys { room, commands } => {
@@ -116,35 +108,41 @@ impl Leader {
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it. Reads answer up to `room` bytes.
     async fn answer_keys(&self, commands: &[Command<'_>], room: usize) -> Bytes {
-        let mut gathering = Gathering::with(Room::hard(room, self.limits.memory().reserve(0)));
-        let mut begun = Vec::with_capacity(commands.len());
-        let mut is_final = false;
-        while !self.begin(commands, &mut begun, is_final, &mut gathering) {
-            // What others hold is known as of their last pulse: before a write is
-            // refused, each tells once more.
-            sleep(HEARD_AGAIN).await;
-            is_final = true;
+        let mut room = Room::hard(room, self.inner.limits.memory().reserve(0));
+        let mut done: Vec<Outcome> = Vec::with_capacity(commands.len());
+        let mut asked = Vec::new();
+        loop {
+            let mut gathering = Gathering::with(room);
+            let short_of_room = self.begin(&commands[done.len()..], &asked, &mut gathering);
+            let (asks, left) = gathering.outcomes().await;
+            room = left;
+            let before = done.len();
+            done.extend(asks.into_iter().flatten());
+            let Some(table) = short_of_room else { break };
+            // Others are asked when nothing that this asks for can make room.
+            if done.len() > before {
+                self.inner.measure(&table);
+            } else {
+                self.inner.ask_usage(&table).await;
+                asked.push(table.id);
+            }
         }
-        gathering.asks.push(begun);
-        let (mut asks, reserved) = gathering.outcomes().await;
-        reserved.cover(wire::encode_outcomes(&asks.pop().unwrap_or_default()))
+        room.into_reserved().cover(wire::encode_outcomes(&done))
     }
 
     /// Begins with commands on keys at once, if nothing has to be waited for
     /// before: neither the leader's confirmation, nor room in a table's quota. If
     /// something has, nothing is begun with.
     pub(crate) fn begin_at_once(&self, body: &[u8], gathering: &mut Gathering) -> bool {
-        if self.policy != ReadPolicy::Lease || !self.group.is_surely_leader() {
+        if self.inner.policy != ReadPolicy::Lease || !self.group.is_surely_leader() {
             return false;
         }
         let Some(Ask::Keys(commands)) = wire::decode(body) else { return false };
         if self.has_quotas(&commands) {
             return false;
         }
-        let mut begun = Vec::with_capacity(commands.len());
-        let is_whole = self.begin(&commands, &mut begun, true, gathering);
-        assert!(is_whole, "only a quota is waited for");
-        gathering.asks.push(begun);
+        let short_of_room = self.begin(&commands, &[], gathering);
+        assert!(short_of_room.is_none(), "no table has a quota");
         true
     }
 
@@ -162,28 +160,27 @@ impl Leader {
         })
     }
 
-    /// Begins with the commands that were not: whether with all. A write whose
-    /// table's quota may have room soon is not begun with, nor what follows it; if
-    /// this `is_final`, it is refused instead. Where there is no room for what a read
-    /// answers, it and what follows have ended, with nothing done.
+    /// Begins with commands: with all, or up to a write whose table's quota has no room
+    /// for it, and which table that is. The write is refused instead when nothing was
+    /// begun with before it, and the members were `asked` of its table. Where there is no
+    /// room for what a read answers, it and what follows have ended, with nothing done.
     fn begin(
         &self,
         commands: &[Command<'_>],
-        begun: &mut Vec<Begun>,
-        is_final: bool,
+        asked: &[TableId],
         gathering: &mut Gathering,
-    ) -> bool {
-        let now = self.clock.now();
+    ) -> Option<Arc<Table>> {
+        let now = self.inner.node.clock.now();
         let in_order = commands.iter().any(|command| command.op().is_write());
-        let is_full = in_order && self.limits.is_full(|| self.group.voters());
-        let from = begun.len();
-        let Gathering { gather, room, .. } = gathering;
-        let mut packing = Packing::new(&self.group, gather, from);
-        let (mut longest_written, mut is_waiting) = (0, false);
-        let mut counted = (TableId(0), Tally::default());
+        let is_full = in_order && self.inner.limits.is_full(|| self.group.voters());
+        let mut begun = Vec::with_capacity(commands.len());
+        let Gathering { gather, room, claims, asks } = gathering;
+        let mut packing = Packing::new(&self.group, gather);
+        let (mut longest_written, mut is_under_way, mut short_of_room) = (0, false, None);
+        let mut tallied = (TableId(0), Tally::default());
         self.group.machine(|machine| {
             machine.with(|replica| {
-                for command in &commands[from..] {
+                for command in commands {
                     if room.left() == 0 {
                         break;
                     }
@@ -217,23 +214,26 @@ impl Leader {
                     };
                     let written = op.written().map_or(0, |write| write.data.len());
                     longest_written = longest_written.max(written);
-                    let mut asked = Tally { operations: 1, ..Tally::default() };
-                    if answer.is_none()
-                        && is_write
-                        && let Err(fault) = self.admit(is_full, replica, &table, now, key, &op)
-                    {
-                        if fault.kind == Kind::Quota && !is_final {
-                            is_waiting = true;
-                            break;
+                    let mut tally = Tally { operations: 1, ..Tally::default() };
+                    if answer.is_none() && is_write {
+                        match self.admit(is_full, replica, &table, now, key, &op) {
+                            Ok(claim) => claims.extend(claim),
+                            Err(fault) => {
+                                let may_find_room = is_under_way || !asked.contains(&table.id);
+                                if fault.kind == Kind::Quota && may_find_room {
+                                    short_of_room = Some(table);
+                                    break;
+                                }
+                                tally.rejections = 1;
+                                answer = Some(fault.into());
+                            }
                         }
-                        asked.rejections = 1;
-                        answer = Some(fault.into());
                     }
-                    if counted.0 != table.id {
-                        machine.supervision().count(counted.0, std::mem::take(&mut counted.1));
-                        counted.0 = table.id;
+                    if tallied.0 != table.id {
+                        machine.supervision().count(tallied.0, std::mem::take(&mut tallied.1));
+                        tallied.0 = table.id;
                     }
-                    counted.1 += asked;
+                    tallied.1 += tally;
                     if let Some(answer) = answer {
                         begun.push(Begun::Ended(Outcome::Done(answer)));
                         continue;
@@ -244,17 +244,19 @@ impl Leader {
                         begun.push(early);
                         continue;
                     }
-                    let slot = packing.add(&operation, begun);
+                    let slot = packing.add(&operation, &mut begun);
                     begun.push(Begun::Pending { slot, is_write });
+                    is_under_way |= is_write;
                 }
             });
-            machine.supervision().count(counted.0, counted.1);
+            machine.supervision().count(tallied.0, tallied.1);
         });
-        packing.submit(begun);
-        if !is_waiting {
+        packing.submit(&mut begun);
+        if short_of_room.is_none() {
             begun.resize_with(commands.len(), || Begun::Ended(Outcome::NotDone));
         }
-        !is_waiting
+        asks.push(begun);
+        short_of_room
     }
 
     /// The defect by which the simulator's oracle is tried.
@@ -281,18 +283,18 @@ impl Leader {
         now: Timestamp,
         key: HashedKey<'_>,
         op: &KeyOp<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Claim>, Fault> {
         if !is_full && table.usage.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(cost) = replica.partition().cost(now, table, key, op) else { return Ok(()) };
+        let Some(cost) = replica.partition().cost(now, table, key, op) else { return Ok(None) };
         if is_full {
             return Err(Fault::new(
                 Kind::Memory,
                 "a node that holds this partition is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables",
             ));
         }
-        self.limits.admit(table, cost)
+        table.usage.as_ref().map(|_| self.inner.limits.admit(table, cost)).transpose()
     }
 
     /// Moves the partition's clock on to now, so that what has expired is gone.
@@ -303,7 +305,7 @@ impl Leader {
     /// Does the same without waiting for it, if entries expired a while ago that no
     /// write has shown the time to: they take up memory and quotas as long as none does.
     pub(crate) fn tick_if_behind(&self) {
-        let by = self.clock.now().as_millis().saturating_sub(DUE_STAYS_MILLIS);
+        let by = self.inner.node.clock.now().as_millis().saturating_sub(DUE_STAYS_MILLIS);
         let by = Timestamp::from_millis(by);
         let is_behind = || self.group.machine(|m| m.with(|replica| replica.is_behind(by)));
         if self.group.is_leader() && is_behind() {

@@ -182,14 +182,8 @@ impl Inner {
         &self.runtimes[usize::from(partition.0) % self.runtimes.len()]
     }
 
-    fn leader(&self, group: Group<DataMachine>) -> Leader {
-        Leader {
-            group,
-            clock: self.node.clock,
-            seed: self.map().seed.unwrap_or(self.seed),
-            policy: self.policy,
-            limits: Arc::clone(&self.limits),
-        }
+    fn leader(self: &Arc<Self>, group: Group<DataMachine>) -> Leader {
+        Leader { group, seed: self.map().seed.unwrap_or(self.seed), inner: Arc::clone(self) }
     }
 
     /// Keeps a part of this node's work going until the node stops.

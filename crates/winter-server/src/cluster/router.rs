@@ -218,7 +218,7 @@ impl Inner {
                     let names = |meta: &Meta| meta.table_names().map(str::to_owned).collect();
                     self.read_meta::<Vec<String>>(names).await
                 }
-                Affair::Pulse(_) => Err(NotDone::Declined),
+                Affair::Pulse(_) | Affair::Usage(..) => Err(NotDone::Declined),
             },
         }
     }

@@ -385,7 +385,13 @@ pub(crate) enum Affair {
     Leaving(String),
     /// Of the meta group's leader: the names of all tables. For `Vec<String>`.
     Names,
+    /// Of anybody: what the table of this identity and name holds in the partitions that
+    /// you lead. For [`Usage`].
+    Usage(u64, String),
 }
+
+/// Entries of a table, and bytes of these and their slots.
+pub(crate) type Usage = (u64, u64);
 
 /// How a node is, told to all others again and again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -393,7 +399,7 @@ pub(crate) struct Pulse {
     /// Whether its memory is full, so that no leader may write to it.
     pub is_full: bool,
     /// What tables with quotas hold in the partitions that it leads.
-    pub usage: BTreeMap<u64, (u64, u64)>,
+    pub usage: BTreeMap<u64, Usage>,
     /// The partitions that it leads.
     pub leads: Vec<u16>,
 }

@@ -51,6 +51,28 @@ fn a_tables_quota_on_entries_holds_through_all_nodes() {
 }
 
 #[test]
+fn what_is_deleted_makes_room_in_a_quota_at_once() {
+    let cluster = winter().start();
+    let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    create(&mut wires[0], "t MAXENTRIES 1");
+    let added = |reply: &str| assert!(reply.starts_with("added "), "{reply}");
+    // One client, one partition.
+    let claims = "ADD t x v\nDELETE t x\n".repeat(8);
+    wires[1].send(&claims);
+    for _ in 0..8 {
+        added(&wires[1].read_line());
+        assert_eq!(wires[1].read_line(), "ok");
+    }
+    // All clients in turn, all partitions.
+    for n in 0..60 {
+        added(&wires[n % 3].ask(&format!("ADD t k{n} v")));
+        let refused = wires[(n + 1) % 3].ask(&format!("ADD t other{n} v"));
+        assert!(refused.starts_with("error quota: "), "{refused}");
+        assert_eq!(wires[(n + 2) % 3].ask(&format!("DELETE t k{n}")), "ok");
+    }
+}
+
+#[test]
 fn what_has_expired_makes_room_though_nothing_is_written_any_more() {
     let cluster = winter().start();
     let mut wire = cluster.connect(0);

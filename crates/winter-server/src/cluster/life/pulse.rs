@@ -29,6 +29,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if map.cluster.is_none() {
             continue;
         }
+        inner.limits.begin_measuring();
         let pulse = inner.how_it_is();
         inner.count_logs();
         inner.heard(inner.me, pulse.clone());
@@ -44,37 +45,18 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 impl Inner {
     fn how_it_is(&self) -> Pulse {
-        let mut pulse = Pulse { is_full: self.node.memory.is_full(), ..Pulse::default() };
         let meta = self.life.lock().meta.clone();
         let tables = meta.iter().flat_map(|meta| meta.tables());
         let has_quota = |table: &&MetaTable| {
             table.options.entries_max.is_some() || table.options.bytes_max.is_some()
         };
-        let quotas: Vec<&MetaTable> = tables.filter(has_quota).collect();
-        for (partition, group) in self.hosted.all_data() {
-            if !group.is_leader() {
-                continue;
-            }
-            pulse.leads.push(partition.0);
-            if quotas.is_empty() {
-                continue;
-            }
-            group.machine(|machine| {
-                machine.with(|replica| {
-                    for quota in &quotas {
-                        let named = replica.table_by_name(&quota.name);
-                        // One that is being dropped may have a namesake already.
-                        let named = named.filter(|table| table.id == quota.table.id);
-                        let Some(table) = named.cloned() else { continue };
-                        let held = replica.partition().holdings(&table);
-                        let sum = pulse.usage.entry(table.id.0).or_default();
-                        sum.0 += held.entries;
-                        sum.1 += held.bytes;
-                    }
-                });
-            });
+        let quotas: Vec<_> = tables.filter(has_quota).map(|t| (t.table.id, &*t.name)).collect();
+        let led = self.hosted.all_data().into_iter().filter(|(_, group)| group.is_leader());
+        Pulse {
+            is_full: self.node.memory.is_full(),
+            leads: led.map(|(partition, _)| partition.0).collect(),
+            usage: self.hosted.led_usage(&quotas),
         }
-        pulse
     }
 
     /// Counts what the groups hold beside their state.

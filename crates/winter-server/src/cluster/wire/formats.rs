@@ -192,6 +192,7 @@ fn what_members_tell_each_other_has_these_bytes() {
         (Affair::Find("t".to_owned()), "020174"),
         (Affair::Leaving("t".to_owned()), "030174"),
         (Affair::Names, "04"),
+        (Affair::Usage(300, "t".to_owned()), "05ac020174"),
     ] {
         pinned(&affair, bytes);
     }
