@@ -192,8 +192,8 @@ pub(crate) fn options(
 
 /// Bytes that may wait for a partition's log beside the longest value.
 const QUEUE_BYTES: usize = 8 << 20;
-/// A log that is shorter than this is no use: one long value fills it.
-const LOG_BYTES_LEAST: usize = 1 << 20;
+/// A log that is shorter than this is no use: one entry fills it.
+const LOG_BYTES_LEAST: usize = 64 << 10;
 
 /// Shares a map between the many who read it.
 pub(crate) type SharedMap = RwLock<Arc<Map>>;

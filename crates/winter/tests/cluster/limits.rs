@@ -73,6 +73,23 @@ fn what_is_deleted_makes_room_in_a_quota_at_once() {
 }
 
 #[test]
+fn logs_of_many_partitions_leave_a_small_node_its_room() {
+    let cluster = winter().set("WINTER_PARTITIONS", 32).set("WINTER_MAX_MEMORY", "8mb").start();
+    let mut wire = cluster.connect(0);
+    create(&mut wire, "t");
+    let value = "v".repeat(8 << 10);
+    // More than a node may hold goes through the logs, of which little stays.
+    for _ in 0..24 {
+        let puts = (0..64).map(|n| format!("PUT t k{n} {value}\n"));
+        wire.send(puts.collect::<String>());
+        for _ in 0..64 {
+            let reply = wire.read_line();
+            assert!(reply.starts_with("ok"), "{reply}");
+        }
+    }
+}
+
+#[test]
 fn what_has_expired_makes_room_though_nothing_is_written_any_more() {
     let cluster = winter().start();
     let mut wire = cluster.connect(0);
