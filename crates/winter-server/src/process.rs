@@ -4,6 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use crate::logging::{self, Log};
+
 /// The kernel counts in hundredths of a second towards programs, whatever its own clock.
 const MILLIS_PER_TICK: u64 = 10;
 
@@ -90,6 +92,7 @@ pub fn hostname() -> String {
 
 /// Ends the process so that it is started again.
 pub fn restart() -> ! {
+    logging::finish(Log::END_MAX);
     std::process::exit(EXIT_RESTART)
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -82,15 +83,17 @@ impl ServerBuilder {
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", self.binary.display()));
         let log = Arc::new(Mutex::new(Vec::new()));
+        let is_unread = Arc::new(AtomicBool::new(false));
         let (ready_tx, ready) = mpsc::channel();
         let reader = std::thread::spawn({
             let stderr = child.stderr.take().expect("it is piped");
-            let log = Arc::clone(&log);
-            move || read_log(stderr, &log, &ready_tx)
+            let (log, is_unread) = (Arc::clone(&log), Arc::clone(&is_unread));
+            move || read_log(stderr, &log, &is_unread, &ready_tx)
         });
         let server = Server {
             child,
             log,
+            is_unread,
             reader: Some(reader),
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             http: None,
@@ -128,6 +131,7 @@ impl Launched {
 pub struct Server {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    is_unread: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
     address: SocketAddr,
     http: Option<SocketAddr>,
@@ -203,6 +207,17 @@ impl Server {
         self.log.lock().expect("nobody panics with the log").clone()
     }
 
+    /// Reads the log no more: what the server writes fills a pipe.
+    pub fn leave_log_unread(&self) {
+        self.is_unread.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads the log again.
+    pub fn read_log_on(&self) {
+        self.is_unread.store(false, Ordering::SeqCst);
+        self.reader.iter().for_each(|reader| reader.thread().unpark());
+    }
+
     /// Whether all threads of the process stand still, as SIGSTOP does it in its own time.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -225,6 +240,7 @@ impl Server {
         // Both fail only for a process that has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.read_log_on();
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -242,13 +258,21 @@ impl Drop for Server {
     }
 }
 
-fn read_log(stderr: ChildStderr, log: &Mutex<Vec<String>>, ready: &mpsc::Sender<Listening>) {
+fn read_log(
+    stderr: ChildStderr,
+    log: &Mutex<Vec<String>>,
+    is_unread: &AtomicBool,
+    ready: &mpsc::Sender<Listening>,
+) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         if let Some(addresses) = addresses(&line) {
             // Nobody waits when it says so a second time.
             let _ = ready.send(addresses);
         }
         log.lock().expect("nobody panics with the log").push(line);
+        while is_unread.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
     }
 }
 

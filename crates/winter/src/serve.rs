@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,14 +23,14 @@ pub(crate) fn run(args: &[String]) -> Exit {
             return Exit::Usage;
         }
     };
-    logging::start(&config);
+    let mut log = logging::start(&config);
     for warning in reading.warnings {
         tracing::warn!("{warning}");
     }
     match serve(config) {
         Ok(()) => Exit::Good,
         Err(error) => {
-            complain(format_args!("winter does not start: {}", explain(&error)));
+            log.say(format_args!("winter does not start: {}", explain(&error)));
             match error {
                 StartError::Bind { .. } => Exit::Unavailable,
                 StartError::Thread(_) => Exit::System,
@@ -44,16 +45,19 @@ fn serve(config: Config) -> Result<(), StartError> {
     let mut signals = runtime.block_on(async { Signals::catch() })?;
     let server = Server::start(config, seed())?;
     let first = runtime.block_on(signals.stop());
-    tracing::info!(signal = first, "told to stop; once more and it is at once");
     std::thread::Builder::new().name("winter-signals".into()).spawn(move || {
         let second = runtime.block_on(signals.stop());
         tracing::warn!(signal = second, "told to stop again; what is left is cut off");
+        logging::finish(LAST_WORDS_MAX);
         std::process::exit(SIGNAL_STATUS + second);
     })?;
+    tracing::info!(signal = first, "told to stop; once more and it is at once");
     server.stop();
     Ok(())
 }
 
+/// How long the log may take when the process is to end at once.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(100);
 /// What a shell says of a process that a signal ended, less the signal.
 const SIGNAL_STATUS: i32 = 128;
 /// Sent when a file grows past `ulimit -f`, such as one that the log goes to.

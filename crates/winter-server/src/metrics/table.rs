@@ -7,8 +7,8 @@ use super::cluster::{self, figure, groups, link, members, refused};
 use super::snapshot::Snapshot;
 use super::tables::Figures;
 use super::{Kind, Metric, Series};
-use crate::process;
 use crate::stats::{self, command_name};
+use crate::{logging, process};
 
 type Read = fn(&Snapshot<'_>, &mut Series<'_>);
 
@@ -127,6 +127,9 @@ pub static METRICS: &[Metric] = &[
     row("winter_slow_commands_total", Counter, &[],
         "Commands that took longer than `WINTER_SLOW_COMMAND`.",
         |s, out| out.one(count(s.stats().events.slow_commands.read()))),
+    row("winter_log_lines_lost_total", Counter, &[],
+        "Lines of the log that were lost because standard error did not take them, or not in time.",
+        |_, out| out.one(count(logging::lines_lost()))),
     row("winter_protocol_errors_total", Counter, &[],
         "Errors in bytes that cannot be read.",
         |s, out| out.one(count(s.stats().events.protocol_errors.read()))),

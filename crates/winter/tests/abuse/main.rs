@@ -12,6 +12,7 @@ mod confined;
 mod crowds;
 mod drain;
 mod frames;
+mod logs;
 mod memory;
 mod neighbours;
 mod races;

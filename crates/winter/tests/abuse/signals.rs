@@ -1,12 +1,11 @@
-//! Signals, a stalled machine, a log that nobody reads, and curious scrapers.
+//! Signals, a stalled machine, and curious scrapers.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use winter_testkit::{DEADLINE, Wire, eventually};
+use winter_testkit::{DEADLINE, eventually};
 
 use crate::watch::{answers, http, is_stopped};
 use crate::winter;
@@ -48,32 +47,6 @@ fn a_pause_of_the_whole_process_loses_nothing() {
     server.signal(Signal::CONT);
     wire.expect("v\nnil\n");
     answers(&server);
-}
-
-#[test]
-fn a_log_that_nobody_reads_any_more_is_no_reason_to_fail() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_winter"))
-        .env_clear()
-        .envs([("RECEPTOR_PORT", "0"), ("WINTER_HTTP_PORT", "0"), ("WINTER_LOG", "debug")])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let address: SocketAddr = loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
-        if let Some((_, address)) = line.split_once(r#""address":""#) {
-            break address.split('"').next().unwrap().parse().unwrap();
-        }
-    };
-    drop(log);
-    let mut wire = Wire::connect(address);
-    // Each of these is logged, or would be.
-    wire.exchange("CREATE t\nDROP t\nCREATE t\nPUTNEW t k v\n", "created\ndropped\ncreated\nok\n");
-    Wire::connect(address).send("\x16\x03\x01");
-    wire.exchange("GET t k\n", "v\n");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

@@ -1,29 +1,34 @@
 //! The log: lines of text for people on a terminal, JSON for programs, to
 //! standard error.
 
+mod queue;
+
 use std::io::{self, IsTerminal};
 
-use tracing::Subscriber;
+use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Config, LogFormat};
 use crate::consensus::LOG_TARGET;
+pub use queue::{Log, finish, lines_lost};
 
 /// Sends the log of this process to standard error, as the settings say. Once a
-/// process: later calls change nothing.
-pub fn start(config: &Config) {
+/// process.
+///
+/// # Panics
+/// If it was started before.
+pub fn start(config: &Config) -> Log {
     let colours = io::stderr().is_terminal();
-    let subscriber = subscriber(config, colours, io::stderr);
-    if tracing::subscriber::set_global_default(subscriber).is_err() {
-        tracing::debug!("the log was started before");
-        return;
-    }
+    let log = Log::start(Dispatch::new(subscriber(config, colours, io::stderr)));
+    tracing::subscriber::set_global_default(subscriber(config, colours, log.0.clone()))
+        .expect("a process starts its log once");
     // A panic that is caught is no line of the log unless it is made one.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string);
         tracing::error!(reason = panic.payload_as_str(), at, "a panic");
     }));
+    log
 }
 
 /// What writes the log, to `writer`; `colours` are for text only.
