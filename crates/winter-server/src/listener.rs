@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use crate::logging::Throttle;
 use crate::net::{self, Listener, Stream};
 use crate::node::faults;
 use crate::server::Shared;
@@ -13,13 +14,11 @@ use crate::session;
 
 /// How long to wait when the system has no file descriptor to give.
 const BACKOFF: Duration = Duration::from_millis(50);
-/// At most one line of the log a second tells of refused connections.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts until the node drains.
 pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>) {
-    let mut door = Door { shared, report: Report::default() };
+    let door = Door { shared, lines: Throttle::default() };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -30,7 +29,7 @@ pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>) {
             Ok((stream, _)) => door.let_in(stream),
             Err(error) => {
                 door.shared.node.stats.events.accept_errors.bump();
-                door.report.once("no connection can be accepted", Some(&error));
+                door.report("no connection can be accepted", Some(&error));
                 tokio::time::sleep(BACKOFF).await;
             }
         }
@@ -45,15 +44,16 @@ pub async fn run(listener: Arc<Listener>, shared: Arc<Shared>) {
 /// Where connections come in.
 struct Door {
     shared: Arc<Shared>,
-    report: Report,
+    /// Of connections that are not taken.
+    lines: Throttle,
 }
 
 impl Door {
-    fn let_in(&mut self, stream: Stream) {
+    fn let_in(&self, stream: Stream) {
         let shared = &self.shared;
         if shared.clients.len() >= shared.node.config.connections_max {
             shared.node.stats.events.connections_refused.bump();
-            self.report.once("too many connections; see WINTER_MAX_CONNECTIONS", None);
+            self.report("too many connections; see WINTER_MAX_CONNECTIONS", None);
             // Best effort: the client learns why, and nobody waits for it.
             let _ = stream.try_write(TOO_MANY_CLIENTS);
             return;
@@ -63,24 +63,10 @@ impl Door {
             tracing::debug!(%error, "a connection broke before it began");
         }
     }
-}
 
-/// Keeps the log short when the same thing happens over and over.
-#[derive(Debug, Default)]
-struct Report {
-    last: Option<std::time::Instant>,
-    unreported: u64,
-}
-
-impl Report {
-    fn once(&mut self, what: &str, error: Option<&io::Error>) {
-        self.unreported += 1;
-        if self.last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
-            return;
+    fn report(&self, what: &str, error: Option<&io::Error>) {
+        if let Some(times) = self.lines.line(Instant::now()) {
+            tracing::warn!(error = error.map(tracing::field::display), times, "{what}");
         }
-        let error = error.map(tracing::field::display);
-        tracing::warn!(error, times = self.unreported, "{what}");
-        self.last = Some(std::time::Instant::now());
-        self.unreported = 0;
     }
 }

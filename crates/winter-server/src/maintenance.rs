@@ -1,4 +1,4 @@
-//! Reclaiming what has expired, a page at a time.
+//! Reclaiming what has expired, a page at a time; and telling what the log left out.
 //!
 //! Readers never see an expired entry; this only brings its memory back. Each
 //! step holds one partition's lock for one page, and after a quarter of a
@@ -18,11 +18,12 @@ const TICK: Duration = Duration::from_millis(20);
 const SLICE: Duration = Duration::from_micros(250);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Reclaims for ever.
+/// Does so for ever.
 pub async fn run(node: Arc<Node>) {
     loop {
         faults::point("maintenance");
         reclaim_due(&node).await;
+        node.lines.tell_rest();
         sleep(TICK).await;
     }
 }

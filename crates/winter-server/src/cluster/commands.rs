@@ -107,7 +107,7 @@ impl Inner {
             None => self.see_off(&name, TableId(u64::MAX), deadline).await,
         };
         settled.map_err(|_| unknown())?;
-        if is_new {
+        if is_new && self.node.lines.tables() {
             tracing::info!(table = name, %options, "a table was created");
         }
         Ok(Reply::Word(if is_new { "created" } else { "already created" }))
@@ -167,7 +167,9 @@ impl Inner {
             return gone.map(|()| Reply::MissingTable);
         }
         gone.map_err(|_| unknown())?;
-        tracing::info!(table = name, "a table was dropped");
+        if self.node.lines.tables() {
+            tracing::info!(table = name, "a table was dropped");
+        }
         Ok(Reply::Word("dropped"))
     }
 

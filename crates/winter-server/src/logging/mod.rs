@@ -2,6 +2,7 @@
 //! standard error.
 
 mod queue;
+mod throttle;
 
 use std::io::{self, IsTerminal};
 
@@ -12,6 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::{Config, LogFormat};
 use crate::consensus::LOG_TARGET;
 pub use queue::{Log, finish, lines_lost};
+pub use throttle::Throttle;
 
 /// Sends the log of this process to standard error, as the settings say. Once a
 /// process.

@@ -6,6 +6,7 @@
 pub mod catalog;
 pub(crate) mod cursor;
 pub(crate) mod faults;
+mod lines;
 pub mod memory;
 mod reclaim;
 mod run_keys;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::stats::Stats;
 use crate::supervisor::Health;
 use catalog::Catalog;
+use lines::Lines;
 use memory::Memory;
 use reclaim::Dropped;
 use shards::Shards;
@@ -52,6 +54,8 @@ pub struct Node {
     pub stats: Stats,
     /// How its background work is.
     pub health: Health,
+    /// What it logs of clients who may do the same over and over.
+    pub(crate) lines: Lines,
     seed: Seed,
     intensity: Intensity,
     dropped: Dropped,
@@ -73,6 +77,7 @@ impl Node {
             shards: Shards::new(seed, first_version(clock.started_at())),
             stats: Stats::new(config.threads),
             health: Health::default(),
+            lines: Lines::default(),
             clock,
             config,
             seed,

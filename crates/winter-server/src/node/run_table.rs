@@ -28,7 +28,9 @@ impl Node {
             TableCommand::Drop(name) => return self.drop_table(name),
             TableCommand::Revive(_) => {
                 table.revive();
-                tracing::info!(table = &*table.core.name, "the table was revived");
+                if self.lines.tables() {
+                    tracing::info!(table = &*table.core.name, "the table was revived");
+                }
                 return Reply::Word("ok");
             }
             TableCommand::Count(_) | TableCommand::Scan(..) if table.is_fenced() => {
@@ -60,7 +62,9 @@ impl Node {
     fn create(&self, name: &str, options: TableOptions) -> Reply<'static> {
         match self.catalog.create(name, options) {
             Ok(true) => {
-                tracing::info!(table = name, %options, "a table was created");
+                if self.lines.tables() {
+                    tracing::info!(table = name, %options, "a table was created");
+                }
                 Reply::Word("created")
             }
             Ok(false) => Reply::Word("already created"),
@@ -80,7 +84,9 @@ impl Node {
             slices.extend(slice);
         }
         self.catalog.release(&table);
-        tracing::info!(table = name, slices = slices.len(), "a table was dropped");
+        if self.lines.tables() {
+            tracing::info!(table = name, slices = slices.len(), "a table was dropped");
+        }
         self.free(slices);
         Reply::Word("dropped")
     }

@@ -1,24 +1,20 @@
 //! What the link counts, and what it writes to the log of those whom it refuses.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::handshake::Refused;
 use super::reason::Reason;
+use crate::logging::Throttle;
 use crate::stats::Counter;
-
-/// At most one line of the log a second tells of what goes wrong for one reason.
-pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts of one node's link. All only grow.
 #[derive(Debug, Default)]
 pub struct Counters {
     refused: [Counter; Reason::ALL.len()],
     refused_by: [Counter; Reason::ALL.len()],
-    reported: Mutex<[Report; Reason::ALL.len()]>,
+    lines: [Throttle; Reason::ALL.len()],
     /// Frames that came whole.
     pub frames_in: Counter,
     /// Frames that were written.
@@ -55,12 +51,6 @@ pub struct Counters {
     pub dial_failures: Counter,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Report {
-    last: Option<Instant>,
-    untold: u64,
-}
-
 impl Counters {
     /// How much this node refused for `reason`.
     #[must_use]
@@ -83,15 +73,8 @@ impl Counters {
     pub(super) fn refuse(&self, from: Option<SocketAddr>, refused: &Refused, sign: &str) {
         let row = usize::from(refused.reason.code());
         self.refused[row].bump();
-        let mut reported = self.reported.lock();
-        let report = &mut reported[row];
-        report.untold += 1;
-        if report.last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
-            return;
-        }
-        let times = std::mem::take(&mut report.untold);
-        report.last = Some(Instant::now());
-        drop(reported);
+        let now = Instant::now().into_std();
+        let Some(times) = self.lines[row].line(now) else { return };
         let from = from.map(tracing::field::display);
         let (reason, told) = (refused.reason.word(), &refused.told);
         if refused.reason.is_usual() {

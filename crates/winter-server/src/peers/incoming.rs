@@ -10,19 +10,19 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Shared;
 use super::answers::Answers;
 use super::connection::{End, Reader, Writer};
-use super::counters::REPORT_EVERY;
 use super::frame::{BODY_BYTES_MAX, Decoder, Encoder, Frame, Header, Outcome};
 use super::handler::{Answer, Panic, Peer, Request, caught};
 use super::handshake::{self, Hello, Kind, Message, Purpose, Refused, Welcome};
 use super::options::{ACCEPT_BACKOFF, PROBE_BYTES_MAX, PROBES_IN_FLIGHT_MAX};
 use super::reason::Reason;
+use crate::logging::Throttle;
 use crate::net::link::{self, Listener, Stream};
 
 /// Accepts until the node drains.
 pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
     let connections = Arc::new(Semaphore::new(shared.options.connections_max));
     let handshakes = Arc::new(Semaphore::new(shared.options.handshakes_max));
-    let mut reported: Option<Instant> = None;
+    let lines = Throttle::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -32,9 +32,8 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
             Ok(accepted) => accepted,
             Err(error) => {
                 shared.counters.accept_errors.bump();
-                if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
-                    tracing::warn!(%error, "no connection of a peer can be accepted");
-                    reported = Some(Instant::now());
+                if let Some(times) = lines.line(Instant::now().into_std()) {
+                    tracing::warn!(%error, times, "no connection of a peer can be accepted");
                 }
                 sleep(ACCEPT_BACKOFF).await;
                 continue;

@@ -53,8 +53,10 @@ impl Observed<'_> {
         self.client.note(self.verbs.last().copied(), self.dialect, node.clock.at(finished));
         if node.config.slow_command.is_some_and(|slow| elapsed >= slow) {
             node.stats.events.slow_commands.bump_by(self.verbs.len() as u64);
+            let Some(times) = node.lines.slow.line(finished) else { return };
             let commands: Vec<_> = self.verbs.iter().map(|verb| verb.spec().name).collect();
-            tracing::warn!(client = %self.client.address, ?commands, ?elapsed, "slow commands");
+            let client = &self.client.address;
+            tracing::warn!(%client, ?commands, ?elapsed, times, "slow commands");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A log whose reader is gone, or hangs.
+//! A log whose reader is gone, or hangs, and clients who would fill it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -20,6 +20,12 @@ fn is_refused(server: &Server) {
 
 fn lines_lost(server: &Server) -> u64 {
     metric(&http(server, "/metrics").1, "winter_log_lines_lost_total").unwrap()
+}
+
+/// Of how many other lines a line of the log tells.
+fn left_out(line: &str) -> u64 {
+    let rest = line.split_once(r#""lines":"#).map(|(_, rest)| rest);
+    rest.map_or(0, |rest| rest.split_once(',').unwrap().0.parse().unwrap())
 }
 
 /// A server whose log stands still, and has lost lines.
@@ -71,10 +77,24 @@ fn a_log_that_is_read_again_says_what_it_lost_and_ends_whole() {
     eventually("the last line comes", || {
         server.log().last().filter(|line| line.contains("winter has stopped")).map(drop)
     });
-    let told =
-        |line: &String| Some(line.split_once(r#""lines":"#)?.1.split_once(',')?.0.to_owned());
-    let told: u64 = server.log().iter().filter_map(told).map(|n| n.parse::<u64>().unwrap()).sum();
+    let told: u64 = server.log().iter().map(|line| left_out(line)).sum();
     assert_eq!(told, lost, "each of them is told once");
+}
+
+#[test]
+fn a_client_that_makes_and_drops_tables_does_not_fill_the_log() {
+    const PAIRS: u64 = 2_000;
+    let server = winter().start();
+    let mut wire = server.connect();
+    for _ in 0..PAIRS {
+        wire.exchange("CREATE t\nDROP t\n", "created\ndropped\n");
+    }
+    let told = |line: &String| u64::from(line.contains("a table was ")) + left_out(line);
+    eventually("each is told, or how many more there were", || {
+        (server.log().iter().map(told).sum::<u64>() == 2 * PAIRS).then_some(())
+    });
+    let lines = server.log().len();
+    assert!(lines < 500, "{lines} lines");
 }
 
 #[test]
