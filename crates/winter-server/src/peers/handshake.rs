@@ -286,7 +286,7 @@ impl Own<'_> {
             return Err(Refused::new(
                 Reason::Application,
                 format!(
-                    "{:?} is another application than {:?}",
+                    "who asks is of the application {:?}, who answers of {:?}",
                     hello.application, self.application
                 ),
             ));

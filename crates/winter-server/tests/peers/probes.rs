@@ -50,7 +50,8 @@ async fn a_node_of_another_application_is_named_in_the_error() {
     let (one, other) = (fresh(APPLICATION), fresh("another"));
     match probe(&one, &other, "x").await {
         Err(ProbeError::Refused { reason: Reason::Application, told }) => {
-            assert!(told.contains("another"), "{told}");
+            let whose = format!("who asks is of the application {APPLICATION:?}, who answers of");
+            assert_eq!(told, format!("{whose} \"another\""));
         }
         other => panic!("{other:?}"),
     }

@@ -91,8 +91,8 @@ pub enum Unheard {
     /// It speaks another version of these messages.
     #[error("speaks version {0} of the peer protocol, and this node version {VERSION}")]
     Version(u16),
-    /// It is a node of another application.
-    #[error("is a node of the application {0:?}")]
+    /// It is a node of another application: a clause says which is whose.
+    #[error("is a node of another application: {0}")]
     Application(String),
     /// It answered something else.
     #[error("answers what no node says")]

@@ -289,7 +289,8 @@ impl Founding {
         if message.application == self.settings.application {
             Ok(message)
         } else {
-            Err(Unheard::Application(message.application))
+            let (theirs, ours) = (message.application, &self.settings.application);
+            Err(Unheard::Application(format!("it is of {theirs:?}, this node of {ours:?}")))
         }
     }
 
