@@ -20,6 +20,9 @@ use super::types::{Seat, Types};
 /// leader before it has one step to go, and the change itself after that.
 const STEPS_MAX: usize = 3;
 
+/// How long it may take until it is seen that a change is through.
+const SEEN_MAX: Duration = Duration::from_millis(50);
+
 type Written<T> = Result<T, RaftError<Types, ClientWriteError<Types>>>;
 
 impl<M: Machine> Group<M> {
@@ -185,12 +188,24 @@ impl<M: Machine> Group<M> {
         seen.ok().and_then(|now| now.current_leader)
     }
 
+    /// Makes a change, unless one before it is not through: where a majority is
+    /// missing that lasts, and openraft logs an error each time it is asked.
     async fn bounded<T>(&self, change: impl Future<Output = Written<T>>) -> Result<T, ChangeError> {
+        if self.is_leader() {
+            let wait = self.raft().wait(Some(SEEN_MAX));
+            let is_through = wait.metrics(is_through, "the change before is through").await;
+            is_through.map_err(|_| ChangeError::InProgress)?;
+        }
         match timeout(self.options().change_wait, change).await {
             Err(_) => Err(ChangeError::Unknown),
             Ok(changed) => changed.map_err(refusal),
         }
     }
+}
+
+/// Whether the last change of the group is committed.
+fn is_through(now: &RaftMetrics<Types>) -> bool {
+    now.membership_config.log_id() == now.committed_membership_config.log_id()
 }
 
 fn refusal(error: RaftError<Types, ClientWriteError<Types>>) -> ChangeError {

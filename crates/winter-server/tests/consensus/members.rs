@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use winter_core::cluster::NodeId;
 use winter_core::cluster::meta::FIRST_INCARNATION;
+use winter_server::config::Config;
 use winter_server::consensus::{ChangeError, Group, ProposeError, ReadError, ReadPolicy};
+use winter_server::logging;
+use winter_testkit::Log;
 
 use crate::kit::{Cluster, DEADLINE, address, set, until};
 use crate::ledger::Ledger;
@@ -297,6 +300,14 @@ async fn a_change_without_a_majority_is_unknown_and_can_be_finished() {
     cluster.part(&[old]);
     let voters = set(&cluster.nodes());
     assert_eq!(group.change_voters(&voters).await, Err(ChangeError::Unknown));
+    let log = Log::default();
+    let writer = log.clone();
+    let errors = Config { log: "error".to_owned(), ..Config::default() };
+    let subscriber = logging::subscriber(&errors, false, move || writer.clone());
+    let logged = tracing::subscriber::set_default(subscriber);
+    assert_eq!(group.change_voters(&voters).await, Err(ChangeError::InProgress));
+    assert_eq!(log.len(), 0, "to be asked again is no error");
+    drop(logged);
     cluster.heal();
     let leader = cluster.leader().await;
     let mut changed = cluster.group(leader).change_voters(&voters).await;
