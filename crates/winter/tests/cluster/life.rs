@@ -70,6 +70,21 @@ fn a_node_that_has_handed_over_what_it_held_does_not_wait_for_more() {
 }
 
 #[test]
+fn who_leaves_in_order_is_told_as_no_loss_and_dialled_by_nobody_who_comes_later() {
+    let mut cluster = winter().start();
+    assert_eq!(cluster.terminate(2).code(), Some(0));
+    let has = |log: &[String], words: &str| log.iter().any(|line| line.contains(words));
+    for number in [0, 1] {
+        eventually("it is told", || has(&cluster.log(number), "a member has left").then_some(()));
+        assert!(!has(&cluster.log(number), "a member is gone"), "{:#?}", cluster.log(number));
+    }
+    cluster.start(3);
+    cluster.wait_until_node_is_ready(3);
+    let log = cluster.log(3);
+    assert!(!has(&log, "a peer cannot be connected") && !has(&log, "a member is gone"), "{log:#?}");
+}
+
+#[test]
 fn a_joiner_is_not_ready_while_a_member_is_missed_that_nobody_holds_for_dead_yet() {
     let mut cluster = winter().start();
     cluster.kill(2);

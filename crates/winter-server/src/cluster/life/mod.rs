@@ -216,7 +216,9 @@ impl Inner {
         let gone: Vec<NodeId> =
             self.map().nodes().into_iter().filter(|node| !members.contains(node)).collect();
         gone.into_iter().for_each(|node| self.peers().disconnect(node));
-        self.belong(cluster, map.members.iter().map(|(&node, (at, _))| (node, at.clone())));
+        // A newcomer reads of members who may be long gone before it reads of itself.
+        let known = map.members.iter().filter(|_| meta.is_live(self.me));
+        self.belong(cluster, known.map(|(&node, (at, _))| (node, at.clone())));
         self.limits.keep(&members);
         *self.map.write() = Arc::new(map);
         if meta.is_gone(self.me) && !self.life.lock().is_leaving {
