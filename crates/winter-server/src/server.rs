@@ -247,6 +247,15 @@ impl Server {
                 move || threads::govern(Arc::clone(&shared), Arc::clone(&times))
             }));
         }
+        control.spawn(supervise(
+            "session-watch",
+            Arc::clone(&shared.node),
+            shared.drain.clone(),
+            {
+                let shared = Arc::clone(shared);
+                move || threads::listen(Arc::clone(&shared))
+            },
+        ));
         control.spawn(supervise("maintenance", Arc::clone(&shared.node), shared.drain.clone(), {
             let node = Arc::clone(&shared.node);
             move || maintenance::run(Arc::clone(&node))

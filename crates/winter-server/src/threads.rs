@@ -5,12 +5,14 @@
 //! under way, so that a session which asks for nothing is not woken for it.
 //! [`govern`] feeds core's [`Governor`] with what the system says of the threads.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use winter_core::threads::{Governor, Sample};
 
 use crate::node::faults;
@@ -19,6 +21,11 @@ use crate::server::Shared;
 
 /// How often threads are looked at.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
+
+/// How often threads are asked whether they answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How long they may take: far longer than a session's turn.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// The threads that sessions live on.
 #[derive(Debug)]
@@ -65,6 +72,33 @@ impl Threads {
     /// The runtime of a thread.
     pub(crate) fn handle(&self, number: usize) -> &Handle {
         &self.handles[number]
+    }
+
+    /// Ends once each has done what was there before.
+    async fn answer(&self) {
+        // Those that have stopped answer as well: nobody waits for them.
+        join_all(self.handles.iter().map(|handle| handle.spawn(async {}))).await;
+    }
+}
+
+/// Asks the threads again and again whether they answer. While one stands still
+/// the node is not ready: probes are answered elsewhere, and would not notice.
+pub async fn listen(shared: Arc<Shared>) {
+    let is_failing = |is_failing| {
+        shared.node.health.note("sessions", |work| work.is_failing = is_failing);
+    };
+    is_failing(false);
+    loop {
+        sleep(ASK_EVERY).await;
+        let mut answer = pin!(shared.threads.answer());
+        if timeout(ANSWER_MAX, &mut answer).await.is_ok() {
+            continue;
+        }
+        tracing::error!("a thread that serves clients stands still; the node is not ready");
+        is_failing(true);
+        answer.await;
+        tracing::info!("all threads that serve clients answer again");
+        is_failing(false);
     }
 }
 
@@ -129,7 +163,11 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use winter_core::store::Seed;
+
     use super::*;
+    use crate::config::Config;
+    use crate::node::Node;
 
     #[test]
     fn clients_are_spread_over_the_threads_in_use() {
@@ -143,6 +181,29 @@ mod tests {
         assert_eq!((threads.active(), homes(&threads)), (1, vec![0; 8]));
         threads.set_active(9);
         assert_eq!(threads.active(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_node_of_which_a_thread_stands_still_is_not_ready() {
+        tokio::time::pause();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = runtime.unwrap();
+        let node = Node::new(Config::default(), Seed(1, 2));
+        let mut shared = Shared::new(node, ([127, 0, 0, 1], 1).into());
+        shared.threads = Threads::new([runtime.handle().clone()]);
+        let shared = Arc::new(shared);
+        let (go_on, stands_still) = std::sync::mpsc::channel::<()>();
+        runtime.spawn(async move { stands_still.recv() });
+        tokio::spawn(listen(Arc::clone(&shared)));
+        while shared.unready().is_none() {
+            sleep(ASK_EVERY).await;
+        }
+        assert_eq!(shared.unready().as_deref(), Some("failing: sessions"));
+        go_on.send(()).unwrap();
+        while shared.unready().is_some() {
+            sleep(ASK_EVERY).await;
+        }
+        runtime.shutdown_background();
     }
 
     #[test]
