@@ -295,7 +295,9 @@ PUTNEW fruit apple   red and  green
 
 PUTNEW fruit apple yellow
 GET fruit apple
-PUT fruit pear x EXPIRE  5
+PUT fruit pear x EXPIRE 0
+PUT fruit plum x EXPIRE  5
+GET fruit plum
 FLY
 COUNT fruit
 ";
@@ -303,8 +305,9 @@ COUNT fruit
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!(lines[..4], ["created", "ok", "ok", "  red and  green"]);
     assert!(lines[4].contains("invalid expire time"), "{stdout}");
-    assert!(lines[5].starts_with("error: ERR unknown command 'FLY'"), "{stdout}");
-    assert_eq!((lines[6], lines.len(), status), ("1", 7, 1), "{stdout}");
+    assert!(lines[5].starts_with("ok ") && lines[6] == "x EXPIRE  5", "{stdout}");
+    assert!(lines[7].starts_with("error: ERR unknown command 'FLY'"), "{stdout}");
+    assert_eq!((lines[8], lines.len(), status), ("2", 9, 1), "{stdout}");
     assert_eq!(stderr, "");
 
     let many: String = (0..5_000).map(|i| format!("PUT fruit {i} {i}\nGET fruit {i}\n")).collect();

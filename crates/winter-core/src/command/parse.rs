@@ -121,8 +121,7 @@ pub fn ttl(text: &[u8], spec: &Spec) -> Result<Ttl, Fault> {
 }
 
 /// The fault for a time to live that is none.
-#[must_use]
-pub fn invalid_expire_time(text: &[u8], spec: &Spec) -> Fault {
+fn invalid_expire_time(text: &[u8], spec: &Spec) -> Fault {
     Fault::new(
         Kind::Limit,
         format!(

@@ -5,7 +5,7 @@
 //! the session before any of them runs as a command.
 
 use super::{Limits, Parsed, Step, Words, write_number};
-use crate::command::parse::{self, invalid_expire_time};
+use crate::command::parse;
 use crate::command::table::{self, Shape, Spec};
 use crate::fault::{Fault, Kind, echo};
 use crate::limits::{ARGUMENTS_MAX, KEY_BYTES_MAX, LINE_OVERHEAD_BYTES, TABLE_NAME_BYTES_MAX};
@@ -70,7 +70,7 @@ fn command(line: &[u8], value_bytes_max: usize) -> Made<'_> {
 /// this dialect is cut at every space.
 ///
 /// # Errors
-/// A trailing `EXPIRE` whose number is apart from it by more than a space.
+/// More words than any command takes.
 pub fn words(line: &[u8]) -> Result<Words<'_>, Fault> {
     let (name, rest) = first_word(line);
     match table::find(name).filter(|spec| !spec.resp_only) {
@@ -106,7 +106,7 @@ fn cut<'a>(spec: &Spec, name: &'a [u8], mut rest: Option<&'a [u8]>) -> Result<Wo
     }
     let Some(data) = rest else { return Ok(words) };
     if matches!(spec.shape, Shape::DataExpire(_))
-        && let Some(with_option) = expire_option(spec, data)?
+        && let Some(with_option) = expire_option(data)
     {
         words.extend(with_option);
     } else {
@@ -124,23 +124,17 @@ fn too_many_words(spec: &Spec) -> Fault {
     Fault::limit("the number of words", format_args!("above {ARGUMENTS_MAX}"), ARGUMENTS_MAX)
 }
 
-/// Splits a trailing ` EXPIRE <ms>` off the data. What follows the word must
-/// look like a number, or the words are data: `does it expire today` is a value.
-fn expire_option<'a>(spec: &Spec, data: &'a [u8]) -> Result<Option<[&'a [u8]; 3]>, Fault> {
-    let Some(space) = memchr::memrchr(b' ', data) else { return Ok(None) };
+/// Splits a trailing ` EXPIRE <ms>` off the data. What follows the word and its one
+/// space must look like a number, or the words are data: `does it expire today` is a value.
+fn expire_option(data: &[u8]) -> Option<[&[u8]; 3]> {
+    let space = memchr::memrchr(b' ', data)?;
     let (before, millis) = (&data[..space], &data[space + 1..]);
     if !matches!(millis.first(), Some(b'0'..=b'9' | b'-' | b'+')) {
-        return Ok(None);
+        return None;
     }
-    let trimmed = before.trim_ascii_end();
-    let Some(at) = trimmed.len().checked_sub(7) else { return Ok(None) };
-    if trimmed[at] != b' ' || !trimmed[at + 1..].eq_ignore_ascii_case(b"EXPIRE") {
-        return Ok(None);
-    }
-    if trimmed.len() != before.len() {
-        return Err(invalid_expire_time(&data[trimmed.len() + 1..], spec));
-    }
-    Ok(Some([&data[..at], &trimmed[at + 1..], millis]))
+    let (data, option) = before.split_at(before.len().checked_sub(b" EXPIRE".len())?);
+    let word = option.strip_prefix(b" ")?;
+    word.eq_ignore_ascii_case(b"EXPIRE").then_some([data, word, millis])
 }
 
 /// The fault for a line of HTTP: a request line, or what a browser sends after one.

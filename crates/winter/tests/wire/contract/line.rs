@@ -759,6 +759,12 @@ v EXPIRE
 ok V10
 > TTL t k
 never
+> PUT t k v EXPIRE  5
+ok V11
+> GET t k
+v EXPIRE  5
+> TTL t k
+never
 ",
     );
 }
@@ -776,8 +782,6 @@ error limit: invalid expire time '-1' in 'put' command; it is milliseconds from 
 error limit: invalid expire time '+1' in 'add' command; it is milliseconds from 1 to 9007199254740992
 > PUTNEW t k v EXPIRE 1e9
 error limit: invalid expire time '1e9' in 'putnew' command; it is milliseconds from 1 to 9007199254740992
-> PUT t k v EXPIRE  5
-error limit: invalid expire time ' 5' in 'put' command; it is milliseconds from 1 to 9007199254740992
 > PUT t k v EXPIRE 9007199254740993
 error limit: invalid expire time '9007199254740993' in 'put' command; it is milliseconds from 1 to 9007199254740992
 > PUT t k v EXPIRE 9223372036854775807
