@@ -291,6 +291,7 @@ fn a_create_of_a_table_that_stands_changes_nothing() {
     let mut wire = server.connect();
     wire.exchange("CREATE t MAXENTRIES 3\nPUTNEW t k v\n", "created\nok\n");
     wire.exchange("CREATE t MAXENTRIES 9 TTL 1 ONCE yes\n", "already created\n");
+    assert!(wire.ask("CREATE t MAXENTRIES abc").starts_with("error usage: "));
     std::thread::sleep(Duration::from_millis(5));
     wire.exchange("GET t k\n", "v\n");
     assert_eq!(wire.describe("t", "maxentries"), "3");
