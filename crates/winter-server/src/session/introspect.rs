@@ -10,6 +10,7 @@ use winter_core::reply::{Reply, Value};
 
 use super::clients::Client;
 use super::server_commands::ServerContext;
+use super::subcommands;
 use super::turn::Replies;
 use crate::server::Shared;
 
@@ -18,56 +19,42 @@ const NAME_BYTES_MAX: usize = 256;
 /// `CLIENT` and its words.
 pub(super) fn client(cx: &mut ServerContext<'_>, words: &[&[u8]]) -> Reply<'static> {
     let (word, rest) = words.split_first().expect("the arity was checked");
-    run_client(cx, &word.to_ascii_uppercase(), rest)
-        .unwrap_or_else(|| unknown_subcommand("CLIENT", word).into())
-}
-
-fn run_client(cx: &mut ServerContext<'_>, word: &[u8], rest: &[&[u8]]) -> Option<Reply<'static>> {
+    let name = match subcommands::CLIENT.find(word, rest) {
+        Ok(name) => name,
+        Err(fault) => return fault.into(),
+    };
     let client = &cx.state.client;
     // A client that asks about itself is told of this command, not of the last one.
     client.note(Some(Verb::Client), cx.dialect, cx.now);
-    Some(match (word, rest) {
-        (b"ID", []) => Reply::Integer(client.id),
-        (b"GETNAME", []) => match client.name() {
+    match (name, rest) {
+        ("ID", []) => Reply::Integer(client.id),
+        ("GETNAME", []) => match client.name() {
             name if name.is_empty() => Reply::Nil,
             name => Reply::Text(name),
         },
-        (b"SETNAME", [name]) => match client_name(name) {
+        ("SETNAME", [name]) => match client_name(name) {
             Ok(name) => {
                 client.set_name(name);
                 Reply::Word("OK")
             }
             Err(fault) => fault.into(),
         },
-        (b"SETINFO", [attribute, value]) => set_info(cx, attribute, value),
-        (b"INFO", []) => Reply::Resp(Value::Verbatim(client.describe(cx.now) + "\n")),
-        (b"LIST", filters) => match chosen_clients(cx, filters) {
+        ("SETINFO", [attribute, value]) => set_info(cx, attribute, value),
+        ("INFO", []) => Reply::Resp(Value::Verbatim(client.describe(cx.now) + "\n")),
+        ("LIST", filters) => match chosen_clients(cx, filters) {
             Ok(clients) => Reply::Resp(Value::Verbatim(
                 clients.iter().map(|client| client.describe(cx.now) + "\n").collect(),
             )),
             Err(fault) => fault.into(),
         },
-        (b"NO-EVICT" | b"NO-TOUCH", [on_off]) => match on_off.to_ascii_uppercase().as_slice() {
+        ("NO-EVICT" | "NO-TOUCH", [on_off]) => match on_off.to_ascii_uppercase().as_slice() {
             b"ON" | b"OFF" => Reply::Word("OK"),
             _ => Fault::usage("syntax error; usage: CLIENT NO-EVICT|NO-TOUCH ON|OFF").into(),
         },
-        (b"REPLY", [mode]) => return Some(reply_mode(cx, mode)),
-        (b"HELP", []) => subcommands(
-            "CLIENT",
-            &[
-                "ID",
-                "INFO",
-                "LIST [TYPE type | ID id ...]",
-                "GETNAME",
-                "SETNAME name",
-                "SETINFO LIB-NAME|LIB-VER text",
-                "NO-EVICT ON|OFF",
-                "NO-TOUCH ON|OFF",
-                "REPLY ON|OFF|SKIP",
-            ],
-        ),
-        _ => return None,
-    })
+        ("REPLY", [mode]) => reply_mode(cx, mode),
+        ("HELP", []) => subcommands::CLIENT.help(),
+        _ => unreachable!("CLIENT {name} takes other words"),
+    }
 }
 
 /// The clients that `CLIENT LIST` is asked for: all, those of a type, or those of some numbers.
@@ -133,40 +120,30 @@ pub(super) fn client_name(name: &[u8]) -> Result<&str, Fault> {
         })
 }
 
-/// A line for each way to use `command`.
-fn subcommands(command: &str, ways: &[&str]) -> Reply<'static> {
-    Reply::Lines(ways.iter().map(|way| format!("{command} {way}")).collect())
-}
-
-fn unknown_subcommand(command: &str, word: &[u8]) -> Fault {
-    Fault::usage(format!("unknown subcommand '{}'. Try {command} HELP.", echo(word)))
-}
-
 /// `COMMAND` and its words.
 pub(super) fn command(words: &[&[u8]]) -> Reply<'static> {
     let Some((word, names)) = words.split_first() else {
         return Reply::Resp(Value::Array(SPECS.iter().map(command_info).collect()));
     };
-    match word.to_ascii_uppercase().as_slice() {
-        b"COUNT" => Reply::Integer(SPECS.len() as u64),
-        b"LIST" => Reply::Lines(SPECS.iter().map(Spec::lower_name).collect()),
-        b"INFO" if names.is_empty() => {
+    match subcommands::COMMAND.find(word, names) {
+        Ok("COUNT") => Reply::Integer(SPECS.len() as u64),
+        Ok("LIST") => Reply::Lines(SPECS.iter().map(Spec::lower_name).collect()),
+        Ok("INFO") if names.is_empty() => {
             Reply::Resp(Value::Array(SPECS.iter().map(command_info).collect()))
         }
-        b"INFO" => Reply::Resp(Value::Array(
+        Ok("INFO") => Reply::Resp(Value::Array(
             names.iter().map(|name| table::find(name).map_or(Value::Null, command_info)).collect(),
         )),
-        b"DOCS" => {
+        Ok("DOCS") => {
             let chosen = SPECS.iter().filter(|spec| {
                 names.is_empty()
                     || names.iter().any(|n| n.eq_ignore_ascii_case(spec.name.as_bytes()))
             });
             Reply::Resp(Value::Map(chosen.map(command_docs).collect()))
         }
-        b"HELP" if names.is_empty() => {
-            subcommands("COMMAND", &["COUNT", "LIST", "INFO [command ...]", "DOCS [command ...]"])
-        }
-        _ => unknown_subcommand("COMMAND", word).into(),
+        Ok("HELP") => subcommands::COMMAND.help(),
+        Ok(name) => unreachable!("COMMAND {name} is answered above"),
+        Err(fault) => fault.into(),
     }
 }
 
@@ -214,8 +191,14 @@ fn command_docs(spec: &Spec) -> (Value, Value) {
 /// `CONFIG` and its words: what libraries and tools look up. Nothing can be set.
 pub(super) fn config(shared: &Arc<Shared>, words: &[&[u8]]) -> Reply<'static> {
     let (word, patterns) = words.split_first().expect("the arity was checked");
-    match word.to_ascii_uppercase().as_slice() {
-        b"GET" if !patterns.is_empty() => {
+    if [&b"SET"[..], b"RESETSTAT", b"REWRITE"].iter().any(|set| word.eq_ignore_ascii_case(set)) {
+        return Fault::usage(
+            "settings are fixed at start: give them as flags, environment variables or in the file",
+        )
+        .into();
+    }
+    match subcommands::CONFIG.find(word, patterns) {
+        Ok("GET") => {
             let chosen = settings(shared).into_iter().filter(|(name, _)| {
                 patterns.iter().any(|p| matches_glob(&p.to_ascii_lowercase(), name.as_bytes()))
             });
@@ -223,13 +206,9 @@ pub(super) fn config(shared: &Arc<Shared>, words: &[&[u8]]) -> Reply<'static> {
                 chosen.map(|(name, value)| (Value::bulk(name), Value::bulk(value))).collect(),
             ))
         }
-        b"GET" => Fault::usage("wrong number of arguments for 'config|get' command").into(),
-        b"SET" | b"RESETSTAT" | b"REWRITE" => Fault::usage(
-            "settings are fixed at start: give them as flags, environment variables or in the file",
-        )
-        .into(),
-        b"HELP" if patterns.is_empty() => subcommands("CONFIG", &["GET pattern [pattern ...]"]),
-        _ => unknown_subcommand("CONFIG", word).into(),
+        Ok("HELP") => subcommands::CONFIG.help(),
+        Ok(name) => unreachable!("CONFIG {name} is answered above"),
+        Err(fault) => fault.into(),
     }
 }
 

@@ -16,6 +16,7 @@ mod observe;
 mod output;
 mod request_timer;
 mod server_commands;
+mod subcommands;
 pub mod turn;
 
 pub use home::begin;

@@ -488,7 +488,27 @@ RESP3: _
 > CLIENT TRACKING ON
 -ERR unknown subcommand 'TRACKING'. Try CLIENT HELP.
 > CLIENT ID x
--ERR unknown subcommand 'ID'. Try CLIENT HELP.
+-ERR wrong number of arguments for 'client|id' command; usage: CLIENT ID
+> client setname
+-ERR wrong number of arguments for 'client|setname' command; usage: CLIENT SETNAME name
+> CLIENT SETINFO LIB-NAME
+-ERR wrong number of arguments for 'client|setinfo' command; usage: CLIENT SETINFO LIB-NAME|LIB-VER text
+> CLIENT REPLY
+-ERR wrong number of arguments for 'client|reply' command; usage: CLIENT REPLY ON|OFF|SKIP
+> CLIENT HELP me
+-ERR wrong number of arguments for 'client|help' command; usage: CLIENT HELP
+> CONFIG GET
+-ERR wrong number of arguments for 'config|get' command; usage: CONFIG GET pattern [pattern ...]
+> CONFIG HELP me
+-ERR wrong number of arguments for 'config|help' command; usage: CONFIG HELP
+> CONFIG FLY
+-ERR unknown subcommand 'FLY'. Try CONFIG HELP.
+> COMMAND COUNT x
+-ERR wrong number of arguments for 'command|count' command; usage: COMMAND COUNT
+> COMMAND LIST x
+-ERR wrong number of arguments for 'command|list' command; usage: COMMAND LIST
+> COMMAND FLY
+-ERR unknown subcommand 'FLY'. Try COMMAND HELP.
 > CONFIG GET save
 RESP2: *2
 RESP3: %1
