@@ -1,5 +1,6 @@
 //! `winter check-config`: what the settings come to, without starting anything.
 
+use winter_core::fault::echo;
 use winter_server::config::{Config, Effective, Reading};
 
 use crate::exit::Exit;
@@ -31,10 +32,12 @@ fn table(reading: &Reading) -> String {
 }
 
 fn row(effective: &Effective) -> [String; 3] {
-    let Effective { setting, text, means, origin } = effective;
+    let Effective { setting, text, means, origin, is_wrong } = effective;
     let value = match means {
+        _ if *is_wrong => format!("'{}'", echo(text.as_bytes())),
         Some(means) => format!("{text} ({means})"),
         None => text.clone(),
     };
-    [setting.environment.to_owned(), value, origin.to_string()]
+    let wrong = if *is_wrong { ": wrong" } else { "" };
+    [setting.environment.to_owned(), value, format!("{origin}{wrong}")]
 }

@@ -135,7 +135,21 @@ fn check_config_says_what_holds_and_why() {
     assert_eq!(row("WINTER_MAX_MEMORY"), "WINTER_MAX_MEMORY 1gb (1024 mb) environment");
     assert_eq!(row("WINTER_LOG "), "WINTER_LOG info default");
     assert_eq!(stderr, "warning: ignored WINTER_COLOUR: no such setting\n");
-    assert_eq!(output(&mut winter(&["check-config", "--port", "x"])).0, 64);
+}
+
+#[test]
+fn check_config_shows_no_value_for_what_is_wrong() {
+    let mut command = winter(&["check-config", "--threads", "none", "--port", "x"]);
+    let (status, stdout, stderr) = output(command.env("WINTER_MAX_MEMORY", "lots"));
+    assert_eq!(status, 64);
+    let row = |name: &str| {
+        let line = stdout.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("WINTER_THREADS"), "WINTER_THREADS 'none' flag: wrong");
+    assert_eq!(row("WINTER_MAX_MEMORY"), "WINTER_MAX_MEMORY 'lots' environment: wrong");
+    assert_eq!(row("RECEPTOR_PORT"), "RECEPTOR_PORT 'x' flag: wrong");
+    assert!(stderr.contains("3 settings are wrong"), "{stderr}");
 }
 
 #[test]

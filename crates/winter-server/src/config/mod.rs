@@ -113,6 +113,8 @@ pub struct Effective {
     pub means: Option<String>,
     /// Where it came from.
     pub origin: Origin,
+    /// Whether a fault says that it will not do.
+    pub is_wrong: bool,
 }
 
 impl Config {

@@ -180,8 +180,11 @@ impl Settling<'_> {
             let default =
                 setting.default_text(self.distributed).map(|text| (text, Origin::Default));
             let (text, origin) = self.layers.said(setting.name).or(default)?;
-            let means = config.resolved(setting.name).filter(|means| means != text);
-            Some(Effective { setting, text: text.to_owned(), means, origin })
+            let (name, value) = (origin.name_of(setting), Some(text));
+            let is_wrong =
+                self.faults.iter().any(|f| f.name == name && f.value.as_deref() == value);
+            let means = config.resolved(setting.name).filter(|means| means != text && !is_wrong);
+            Some(Effective { setting, text: text.to_owned(), means, origin, is_wrong })
         };
         SETTINGS.iter().filter_map(effective).collect()
     }
