@@ -35,7 +35,9 @@ A flag wins over its environment variable, that over the settings file, that
 over the default. Sizes end in kb, mb or gb; times in ms, s or m.
 
 Exit status: 0 stopped as asked; 64 settings are wrong, all of them named;
-69 an address cannot be had; 74 the system gave no thread.";
+69 an address cannot be had; 74 the system gave no thread; 75 a node of a
+cluster has to be started again, as a new member; 130 or 143 told to stop a
+second time, by SIGINT or SIGTERM: clients were cut off.";
 
 /// `winter` and its commands, for help.
 pub(crate) fn winter() -> Command {

@@ -88,6 +88,14 @@ fn help_is_worth_reading() {
         assert!(help.contains("PUTNEW fruit apple red"), "an example to try");
         assert!(!help.contains('\x1b'), "no colours where no terminal is");
     }
+    let operations = include_str!("../../../docs/operations.md");
+    let (_, table) = operations.split_once("| exit status |").expect("the table is there");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let help = output(&mut winter(&["--help"])).1;
+    let (_, told) = help.split_once("Exit status:").expect("it is told");
+    for number in rows.flat_map(|row| row.split('|').nth(1).expect("a column").split(',')) {
+        assert!(told.contains(number.trim()), "{number} in {told}");
+    }
     let (status, version, _) = output(&mut winter(&["--version"]));
     assert_eq!((status, version), (0, format!("winter {}\n", env!("CARGO_PKG_VERSION"))));
 }
