@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, Command};
 use winter_server::config::{Environment, Name, SETTINGS, Setting};
 
 use crate::exit::Exit;
+use crate::printed;
 
 const ABOUT: &str = "\
 Winter keeps tables of keys and values in memory and serves them over TCP, to
@@ -86,7 +87,7 @@ pub(crate) fn cli() -> Command {
              prompt and on standard input a line is cut as the line dialect cuts it: data is\n\
              everything after the key's one space.\n\n\
              Exit status: 0 done; 1 an error was answered; 64 arguments are wrong; 69 nobody\n\
-             answers.",
+             answers; 74 the output cannot be written.",
         )
         .args(target())
         .arg(
@@ -181,9 +182,8 @@ fn host() -> Arg {
 pub(crate) fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, Exit> {
     let args = std::iter::once(OsString::from("winter")).chain(args.iter().cloned());
     command.try_get_matches_from(args).map_err(|error| {
-        // Nobody is left to tell if this cannot be printed.
-        let _ = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Good }
+        let outcome = error.print();
+        if error.use_stderr() { Exit::Usage } else { printed(outcome) }
     })
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
         }
     };
     match node.bench(&matches) {
-        Ok(()) => Exit::Good,
+        Ok(exit) => exit,
         Err(reason) => {
             complain(format_args!("winter bench: {reason}"));
             Exit::Refused
@@ -60,7 +60,7 @@ impl Node {
     }
 
     /// Loads a table of its own, which is dropped whatever becomes of the load.
-    fn bench(&self, matches: &ArgMatches) -> Outcome<()> {
+    fn bench(&self, matches: &ArgMatches) -> Outcome<Exit> {
         let table = format!("winter-bench-{}", std::process::id());
         self.runtime.block_on(async {
             self.connect().await?.create(&table, TableOptions::default()).await
@@ -71,23 +71,25 @@ impl Node {
     }
 }
 
-/// Writes every key, then reads them at random.
-fn loads(plan: &LoadPlan) -> Result<(), load::LoadError> {
-    say(&format!(
+/// Writes every key, then reads them at random, unless nothing can be said of it.
+fn loads(plan: &LoadPlan) -> Result<Exit, load::LoadError> {
+    let printed = say(&format!(
         "{} connections, {} in a batch, values of {} bytes, table {}\n\n{HEADER}",
         plan.connections, plan.depth, plan.value_len, plan.tables[0]
     ));
     let KeyChoice::Uniform { count } = plan.keys else { unreachable!("the plan reads at random") };
     let fill = LoadPlan {
         operation: Operation::PutNew,
+    if printed != Exit::Good {
+        return Ok(printed);
+    }
         keys: KeyChoice::Sequential { first: 0 },
         requests_max: Some(count),
         duration: Duration::MAX,
         ..plan.clone()
     };
     say(&row("PUTNEW", &load::run(&fill)?.check()?));
-    say(&row("GET", &load::run(plan)?.check()?));
-    Ok(())
+    Ok(say(&row("GET", &load::run(plan)?.check()?)))
 }
 
 fn plan(matches: &ArgMatches, address: SocketAddr, table: &str) -> LoadPlan {

@@ -9,12 +9,12 @@ use crate::{complain, say};
 /// Prints what holds to standard output, what is wrong or odd to standard error.
 pub(crate) fn run(args: &[String]) -> Exit {
     let reading = Config::from_process(args);
-    say(&table(&reading));
+    let printed = say(&table(&reading));
     for warning in &reading.warnings {
         complain(format_args!("warning: {warning}"));
     }
     match &reading.config {
-        Ok(_) => Exit::Good,
+        Ok(_) => printed,
         Err(faults) => {
             complain(faults);
             Exit::Usage

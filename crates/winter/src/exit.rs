@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Usage,
     /// 69: an address cannot be had or reached.
     Unavailable,
-    /// 74: the system refused what it should not.
+    /// 74: the system gave no thread, or did not take the output.
     System,
 }
 

@@ -69,9 +69,8 @@ fn help(topic: &[OsString]) -> Exit {
         Some("bench") => bench::run(&["--help".into()]),
         Some("recover") => recover::run(&["--help".into()]),
         _ => {
-            // Whoever closes standard output early has read enough.
-            let _ = arguments::winter().print_help();
-            Exit::Good
+            let mut help = arguments::winter();
+            printed(help.print_help())
         }
     }
 }
@@ -82,8 +81,19 @@ fn complain(what: impl Display) {
     let _ = writeln!(io::stderr(), "{what}");
 }
 
-/// Prints to standard output. Whoever closes it early has read enough.
+/// Prints to standard output.
 fn say(text: &str) -> Exit {
-    let _ = io::stdout().write_all(text.as_bytes());
-    Exit::Good
+    let mut output = io::stdout();
+    printed(output.write_all(text.as_bytes()).and_then(|()| output.flush()))
+}
+
+/// What became of printing. Whoever closes standard output early has read enough.
+fn printed(outcome: io::Result<()>) -> Exit {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(format_args!("winter: standard output cannot be written: {error}"));
+            Exit::System
+        }
+        _ => Exit::Good,
+    }
 }

@@ -37,13 +37,16 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
         Ok((_, why)) => return refused(&why),
         Err(why) => return unreachable(&address, &why),
     };
-    say(&shown);
+    let printed = say(&shown);
     let Some(plan) = shown.lines().find_map(|line| line.strip_prefix("plan ")) else {
-        return Exit::Good;
+        return printed;
     };
     match wanted {
         Some(wanted) if wanted == plan => {}
         Some(_) => {
+    if printed != Exit::Good {
+        return printed;
+    }
             return refused("the plan has another name now: look at it, and name this one\n");
         }
         None if !is_agreed(plan) => return Exit::Good,

@@ -309,6 +309,33 @@ fn a_node_serves_the_command_line_and_stops_when_told() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_told_unless_its_reader_has_gone() {
+    let node = Node::start();
+    let full = || File::options().write(true).open("/dev/full").expect("Linux has it");
+    let with_output = |words: &[&str], output: Stdio| {
+        let mut cli = winter(words);
+        cli.env("RECEPTOR_PORT", &node.port).stdin(Stdio::piped()).stdout(output);
+        let mut cli = cli.stderr(Stdio::piped()).spawn().expect("winter can be started");
+        let mut stdin = cli.stdin.take().expect("it is piped");
+        // Kept open: what cannot be printed is not waited for.
+        let _ = stdin.write_all(b"PING\nPING\n");
+        let mut told = String::new();
+        let mut stderr = cli.stderr.take().expect("it is piped");
+        std::io::Read::read_to_string(&mut stderr, &mut told).expect("it is text");
+        (cli.wait().expect("it ends").code(), told)
+    };
+    for words in [&["cli", "PING"][..], &["cli"], &["check-config"], &["help"], &["cli", "--help"]]
+    {
+        let (status, told) = with_output(words, full().into());
+        assert_eq!(status, Some(74), "{words:?}: {told}");
+        assert!(told.contains("standard output cannot be written: "), "{words:?}: {told}");
+        let (reader, writer) = std::io::pipe().expect("the system gives a pipe");
+        drop(reader);
+        assert_eq!(with_output(words, writer.into()), (Some(0), String::new()), "{words:?}");
+    }
+}
+
+#[test]
 fn lines_are_pipelined_and_answered_in_order() {
     let node = Node::start();
     let dialogue = "\

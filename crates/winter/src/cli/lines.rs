@@ -11,6 +11,7 @@ use winter_core::protocol::line;
 use super::Node;
 use super::show::{self, Style};
 use crate::exit::Exit;
+use crate::printed;
 
 /// Lines that may be under way.
 const UNANSWERED_MAX: usize = 1_024;
@@ -62,7 +63,13 @@ async fn send(
     mut lines: mpsc::Receiver<Vec<u8>>,
     sent: mpsc::Sender<Sent>,
 ) -> Result<(), Error> {
-    while let Some(line) = lines.recv().await {
+    loop {
+        // Nobody waits for a line whose reply cannot be printed any more.
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            () = sent.closed() => None,
+        };
+        let Some(line) = line else { return Ok(()) };
         let outcome = match request(&line) {
             Ok(request) if request.is_empty() => continue,
             Ok(request) => Sent::Pending(client.send(&request).await?),
@@ -72,7 +79,6 @@ async fn send(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// A line as the command that the line dialect would make of it.
@@ -104,9 +110,12 @@ async fn print(mut sent: mpsc::Receiver<Sent>, style: Style) -> Result<Exit, Err
         show::reply(&reply, style, &mut text);
         let written = output.write_all(&text);
         let flushed = if sent.is_empty() { output.flush() } else { Ok(()) };
-        if written.and(flushed).is_err() {
-            // Whoever closes the output early has read enough.
-            break;
+        let outcome = written.and(flushed);
+        if outcome.is_err() {
+            return Ok(match printed(outcome) {
+                Exit::Good => exit,
+                failed => failed,
+            });
         }
     }
     Ok(exit)

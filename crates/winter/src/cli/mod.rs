@@ -12,7 +12,7 @@ use winter_client::{Client, Error, Options, Request, Value};
 use winter_server::config::environment;
 
 use crate::exit::Exit;
-use crate::{arguments, complain};
+use crate::{arguments, complain, printed};
 use show::Style;
 
 /// Talks to a node as the arguments say.
@@ -74,13 +74,13 @@ impl Node {
     fn print(&self, reply: &Value) -> Exit {
         let mut text = Vec::new();
         show::reply(reply, self.style, &mut text);
-        // Whoever closes the output early has read enough.
         if matches!(reply, Value::Error(_)) {
+            // The exit status says it, too.
             let _ = io::stderr().write_all(&text);
             return Exit::Refused;
         }
-        let _ = io::stdout().write_all(&text);
-        Exit::Good
+        let mut output = io::stdout();
+        printed(output.write_all(&text).and_then(|()| output.flush()))
     }
 }
 
