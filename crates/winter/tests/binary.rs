@@ -336,6 +336,19 @@ fn output_that_cannot_be_written_is_told_unless_its_reader_has_gone() {
 }
 
 #[test]
+fn a_command_that_nothing_answers_is_not_sent() {
+    let node = Node::start();
+    for mode in ["OFF", "skip"] {
+        let (status, stdout, stderr) = node.cli(&["client", "reply", mode]);
+        assert_eq!((status, stdout.as_str()), (1, ""));
+        assert!(stderr.contains("does not send CLIENT REPLY OFF and SKIP"), "{stderr}");
+    }
+    let (status, stdout, _) = node.lines("CLIENT REPLY OFF\nPING\nCLIENT REPLY ON\n");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!((status, &lines[1..]), (1, &["PONG", "OK"][..]), "{stdout}");
+}
+
+#[test]
 fn lines_are_pipelined_and_answered_in_order() {
     let node = Node::start();
     let dialogue = "\

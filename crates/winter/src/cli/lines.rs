@@ -84,7 +84,7 @@ async fn send(
 /// A line as the command that the line dialect would make of it.
 pub(super) fn request(line: &[u8]) -> Result<Request, ServerError> {
     match line::words(line) {
-        Ok(words) => Ok(Request::of_words(words)),
+        Ok(words) => super::request(&words),
         Err(fault) => {
             let text = format!("{} {}", fault.kind.prefix(), fault.sentence);
             Err(ServerError::from_text(text.as_bytes()))

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use tokio::runtime::{Builder, Runtime};
-use winter_client::{Client, Error, Options, Request, Value};
+use winter_client::{Client, Error, Options, Request, ServerError, Value};
 use winter_server::config::environment;
 
 use crate::exit::Exit;
@@ -65,8 +65,11 @@ impl Node {
 
     /// Sends the words as they are and prints the reply.
     fn one(&self, words: &[OsString]) -> Result<Exit, Error> {
-        let request = Request::of_words(words.iter().map(|word| word.as_encoded_bytes()));
-        let reply = self.runtime.block_on(self.client.call(&request))?;
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_encoded_bytes()).collect();
+        let reply = match request(&words) {
+            Ok(request) => self.runtime.block_on(self.client.call(&request))?,
+            Err(error) => Value::Error(error),
+        };
         Ok(self.print(&reply))
     }
 
@@ -82,6 +85,20 @@ impl Node {
         let mut output = io::stdout();
         printed(output.write_all(&text).and_then(|()| output.flush()))
     }
+}
+
+/// A command of these words, unless nothing would answer it.
+fn request(words: &[&[u8]]) -> Result<Request, ServerError> {
+    if let [client, reply, mode] = words
+        && client.eq_ignore_ascii_case(b"CLIENT")
+        && reply.eq_ignore_ascii_case(b"REPLY")
+        && [&b"OFF"[..], b"SKIP"].iter().any(|mute| mode.eq_ignore_ascii_case(mute))
+    {
+        return Err(ServerError::from_text(
+            b"ERR winter cli shows every reply, and does not send CLIENT REPLY OFF and SKIP",
+        ));
+    }
+    Ok(Request::of_words(words))
 }
 
 async fn connect(address: &str) -> Result<Client, Error> {
