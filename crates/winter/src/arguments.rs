@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 
 use clap::{Arg, ArgMatches, Command};
-use winter_server::config::{Environment, Name, SETTINGS, Setting};
+use winter_core::command::parse::number;
+use winter_server::config::{
+    Environment, Name, Origin, SETTINGS, Setting, SettingFault, is_service_link,
+};
 
 use crate::exit::Exit;
-use crate::printed;
+use crate::{complain, printed};
 
 const ABOUT: &str = "\
 Winter keeps tables of keys and values in memory and serves them over TCP, to
@@ -188,17 +191,32 @@ pub(crate) fn parse(command: Command, args: &[OsString]) -> Result<ArgMatches, E
 }
 
 /// The host and port that `target` asks for.
-pub(crate) fn host_and_port(matches: &ArgMatches, environment: &Environment) -> (String, u16) {
+pub(crate) fn host_and_port(
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<(String, u16), Exit> {
     let host: &String = matches.get_one("host").expect("it has a default");
-    let port = matches.get_one::<u16>("port").copied();
-    (host.clone(), port.unwrap_or_else(|| port_of(Name::Port, environment)))
+    Ok((host.clone(), port(matches, Name::Port, environment)?))
 }
 
 /// Where the node that `recover` names answers HTTP.
-pub(crate) fn http_address(matches: &ArgMatches, environment: &Environment) -> String {
+pub(crate) fn http_address(
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<String, Exit> {
     let host: &String = matches.get_one("host").expect("it has a default");
-    let port = matches.get_one::<u16>("http-port").copied();
-    at(host, port.unwrap_or_else(|| port_of(Name::HttpPort, environment)))
+    Ok(at(host, port(matches, Name::HttpPort, environment)?))
+}
+
+/// The port that a flag names, or else the environment; what is wrong with it is said.
+fn port(matches: &ArgMatches, name: Name, environment: &Environment) -> Result<u16, Exit> {
+    if let Some(&port) = matches.get_one(name.setting().flag) {
+        return Ok(port);
+    }
+    port_of(name, environment).map_err(|fault| {
+        complain(format_args!("winter: {fault}"));
+        Exit::Usage
+    })
 }
 
 /// A host and a port as one address.
@@ -207,12 +225,21 @@ pub(crate) fn at(host: &str, port: u16) -> String {
 }
 
 /// The port of a node with the same environment, as in its own container.
-fn port_of(name: Name, environment: &Environment) -> u16 {
+fn port_of(name: Name, environment: &Environment) -> Result<u16, SettingFault> {
     let setting = name.setting();
-    let said = environment.get(setting.environment).map(String::as_str);
-    let port = |text: &str| text.parse().ok().filter(|&port| port > 0);
-    let default = || setting.default.and_then(port);
-    said.and_then(port).or_else(default).expect("the default is a port")
+    let read = |text: &str| number(text.as_bytes()).and_then(|n| u16::try_from(n).ok());
+    let said = environment
+        .get(setting.environment)
+        .filter(|text| !text.is_empty() && !is_service_link(setting.environment, text));
+    let Some(text) = said else {
+        return Ok(setting.default.and_then(read).expect("the default is a port"));
+    };
+    read(text).filter(|&port| port > 0).ok_or_else(|| SettingFault {
+        name: setting.environment.to_owned(),
+        value: Some(text.clone()),
+        origin: Origin::Environment,
+        sentence: format!("it is no port to connect to; give --{}", setting.flag),
+    })
 }
 
 #[cfg(test)]
@@ -244,17 +271,20 @@ mod tests {
         let matches = parse(cli(), &args).expect("they are right");
         let words: Vec<_> = matches.get_many::<OsString>("command").expect("some").collect();
         assert_eq!(words, ["PUT", "t", "-k", "--help", ""]);
-        assert_eq!(host_and_port(&matches, &Environment::new()).1, 7);
+        assert_eq!(host_and_port(&matches, &Environment::new()), Ok(("127.0.0.1".to_owned(), 7)));
     }
 
     #[test]
     fn the_port_is_that_of_a_node_beside() {
         let port = |said: &str| {
             let said = [("RECEPTOR_PORT".to_owned(), said.to_owned())];
-            port_of(Name::Port, &said.into_iter().collect())
+            port_of(Name::Port, &said.into_iter().collect()).ok()
         };
-        assert_eq!(port("7000"), 7_000);
-        assert_eq!(port("0"), 6_060);
-        assert_eq!(port("tcp://10.0.0.1:1"), 6_060);
+        assert_eq!(port("7000"), Some(7_000));
+        assert_eq!(port(""), Some(6_060));
+        assert_eq!(port("tcp://10.0.0.1:1"), Some(6_060), "as Kubernetes sets it for a Service");
+        for bad in ["0", "abc", "70000", "+7000", " 7000"] {
+            assert_eq!(port(bad), None, "{bad:?}");
+        }
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
         Ok(matches) => matches,
         Err(exit) => return exit,
     };
-    let (host, port) = arguments::host_and_port(&matches, &environment());
+    let (host, port) = match arguments::host_and_port(&matches, &environment()) {
+        Ok(target) => target,
+        Err(exit) => return exit,
+    };
     let node = match Node::find(&host, port) {
         Ok(node) => node,
         Err(reason) => {
@@ -77,12 +80,12 @@ fn loads(plan: &LoadPlan) -> Result<Exit, load::LoadError> {
         "{} connections, {} in a batch, values of {} bytes, table {}\n\n{HEADER}",
         plan.connections, plan.depth, plan.value_len, plan.tables[0]
     ));
-    let KeyChoice::Uniform { count } = plan.keys else { unreachable!("the plan reads at random") };
-    let fill = LoadPlan {
-        operation: Operation::PutNew,
     if printed != Exit::Good {
         return Ok(printed);
     }
+    let KeyChoice::Uniform { count } = plan.keys else { unreachable!("the plan reads at random") };
+    let fill = LoadPlan {
+        operation: Operation::PutNew,
         keys: KeyChoice::Sequential { first: 0 },
         requests_max: Some(count),
         duration: Duration::MAX,

@@ -30,7 +30,10 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
         Ok(matches) => matches,
         Err(exit) => return exit,
     };
-    let address = arguments::http_address(&matches, &environment());
+    let address = match arguments::http_address(&matches, &environment()) {
+        Ok(address) => address,
+        Err(exit) => return exit,
+    };
     let wanted = matches.get_one::<String>("plan").map(String::as_str);
     let shown = match ask(&address, Method::GET, PATH) {
         Ok((StatusCode::OK, text)) => text,
@@ -41,12 +44,12 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
     let Some(plan) = shown.lines().find_map(|line| line.strip_prefix("plan ")) else {
         return printed;
     };
-    match wanted {
-        Some(wanted) if wanted == plan => {}
-        Some(_) => {
     if printed != Exit::Good {
         return printed;
     }
+    match wanted {
+        Some(wanted) if wanted == plan => {}
+        Some(_) => {
             return refused("the plan has another name now: look at it, and name this one\n");
         }
         None if !is_agreed(plan) => return Exit::Good,

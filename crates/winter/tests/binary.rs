@@ -336,6 +336,19 @@ fn output_that_cannot_be_written_is_told_unless_its_reader_has_gone() {
 }
 
 #[test]
+fn a_port_of_the_environment_that_is_none_is_told() {
+    for (command, name) in
+        [("cli", "RECEPTOR_PORT"), ("bench", "RECEPTOR_PORT"), ("recover", "WINTER_HTTP_PORT")]
+    {
+        for bad in ["abc", "0", "70000"] {
+            let (status, _, told) = output(winter(&[command]).env(name, bad));
+            assert_eq!(status, 64, "{command} {bad}: {told}");
+            assert!(told.contains(&format!("{name} = '{bad}' (environment)")), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_command_that_nothing_answers_is_not_sent() {
     let node = Node::start();
     for mode in ["OFF", "skip"] {

@@ -63,7 +63,8 @@ fn unknown(name: &str) -> String {
 }
 
 /// Whether a variable is of the kind that Kubernetes sets for each Service.
-fn is_service_link(name: &str, value: &str) -> bool {
+#[must_use]
+pub fn is_service_link(name: &str, value: &str) -> bool {
     let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let part_of_port = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
     (is_url && name.ends_with("_PORT"))

@@ -32,7 +32,7 @@ use std::time::Duration;
 pub use accepts::Accepts;
 pub use cluster::{ClusterConfig, Seed};
 pub use docs::settings_markdown;
-pub use environment::{Environment, LATER, Later};
+pub use environment::{Environment, LATER, Later, is_service_link};
 pub use fault::{Origin, SettingFault, SettingFaults};
 pub use machine::{FileReader, Machine};
 pub use process::environment;

@@ -32,7 +32,10 @@ pub(crate) fn run(args: &[OsString]) -> Exit {
         ));
         return Exit::Usage;
     }
-    let (host, port) = arguments::host_and_port(&matches, &environment());
+    let (host, port) = match arguments::host_and_port(&matches, &environment()) {
+        Ok(target) => target,
+        Err(exit) => return exit,
+    };
     let outcome = Node::connect(arguments::at(&host, port)).and_then(|node| {
         if !words.is_empty() {
             node.one(&words)
