@@ -20,6 +20,7 @@ use crate::net::{self, Listener};
 use crate::node::Node;
 use crate::process::ThreadTimes;
 use crate::session::clients::Clients;
+use crate::stats::End;
 use crate::supervisor::supervise;
 use crate::threads::Threads;
 use crate::{http, listener, maintenance, process, threads};
@@ -305,8 +306,9 @@ impl Server {
 
     /// Stops: no new connection, and every open one is answered what it asked
     /// and closed; then the node leaves its cluster; all within
-    /// `WINTER_DRAIN_TIMEOUT`. Answers how many clients were cut off.
-    pub fn stop(mut self) -> usize {
+    /// `WINTER_DRAIN_TIMEOUT`. Answers how many clients were cut off: before they had
+    /// said all, or before they had taken all that they were answered.
+    pub fn stop(mut self) -> u64 {
         tracing::info!(clients = self.shared.clients.len(), "draining");
         let drain_timeout = self.shared.node.config.drain_timeout;
         let deadline = Instant::now() + drain_timeout;
@@ -328,7 +330,7 @@ impl Server {
         if let (Some(cluster), Some(control)) = (self.shared.cluster(), &self.control) {
             control.block_on(cluster.leave(deadline.saturating_duration_since(Instant::now())));
         }
-        let cut_off = self.shared.clients.len();
+        let cut_off = self.shared.clients.len() as u64 + self.shared.node.stats.ended(End::CutOff);
         for worker in self.workers.drain(..) {
             worker.stop();
         }

@@ -248,6 +248,8 @@ pub enum End {
     Quit,
     /// The node drained.
     Drain,
+    /// The node drained, and the client had more to say.
+    CutOff,
     /// Bytes came that cannot be read.
     Protocol,
     /// A command took too long to arrive.
@@ -266,10 +268,11 @@ pub enum End {
 
 impl End {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Client,
         Self::Quit,
         Self::Drain,
+        Self::CutOff,
         Self::Protocol,
         Self::RequestTimeout,
         Self::SlowReader,
@@ -286,6 +289,7 @@ impl End {
             Self::Client => "client",
             Self::Quit => "quit",
             Self::Drain => "drain",
+            Self::CutOff => "cut_off",
             Self::Protocol => "protocol",
             Self::RequestTimeout => "request_timeout",
             Self::SlowReader => "slow_reader",
@@ -320,6 +324,12 @@ impl Stats {
     /// Counts a session that ended.
     pub fn count_end(&self, why: End) {
         self.ends[why as usize].bump();
+    }
+
+    /// How many sessions ended for this reason.
+    #[must_use]
+    pub fn ended(&self, why: End) -> u64 {
+        self.ends[why as usize].read()
     }
 
     /// How many sessions ended, by reason.

@@ -79,3 +79,10 @@ pub fn let_go(stream: &Stream) {
         tracing::debug!(%error, "a connection's unread replies stay with the system");
     }
 }
+
+/// Bytes that have come on `stream` and were not read yet.
+#[must_use]
+pub fn unread_bytes(stream: &Stream) -> u64 {
+    // It fails only for what is no socket.
+    rustix::io::ioctl_fionread(stream).unwrap_or(0)
+}

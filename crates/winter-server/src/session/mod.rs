@@ -49,7 +49,7 @@ use turn::{State, Turn, TurnEnd};
 const READ_BYTES: usize = 32 << 10;
 /// How long a draining session waits for commands that are on their way.
 const DRAIN_QUIET: Duration = Duration::from_millis(50);
-/// How long a draining session goes on in all.
+/// How long a draining session goes on reading what comes.
 const DRAIN_BUSY_MAX: Duration = Duration::from_millis(500);
 /// How long a closing session waits for the client to read its last replies.
 const LINGER: Duration = Duration::from_millis(500);
@@ -86,6 +86,10 @@ pub struct Session {
     input_needed: usize,
     /// Whether a command was done with since the request timer was looked at.
     progressed: bool,
+    /// Bytes that had come when the node began to drain, and are still to be read.
+    owed_bytes: u64,
+    /// Whether the node stopped before the client had said all.
+    is_cut_off: bool,
     /// Whether the last read filled the thread's buffer, so that more is waiting.
     read_full: bool,
     /// Whether a command or its bytes ended the session.
@@ -136,6 +140,8 @@ impl Session {
             input: Vec::new(),
             input_needed: 1,
             progressed: false,
+            owed_bytes: 0,
+            is_cut_off: false,
             read_full: false,
             closed_by_turn: false,
             output: Vec::new(),
@@ -170,6 +176,8 @@ impl Session {
         if self.closed_by_turn {
             let has_quit = self.state.client.last_verb() == Some(Verb::Quit);
             if has_quit { End::Quit } else { End::Protocol }
+        } else if self.is_cut_off {
+            End::CutOff
         } else if self.shared.drain.is_cancelled() {
             End::Drain
         } else {
@@ -202,6 +210,7 @@ impl Session {
                 }
                 Event::Drain => {
                     draining_since = Some(Instant::now());
+                    self.owed_bytes = net::unread_bytes(&self.stream);
                     continue;
                 }
             };
@@ -243,9 +252,11 @@ impl Session {
         }
     }
 
-    /// A draining session's next event: the node has said what it has to say.
+    /// A draining session's next event. What had come when the drain began is worked
+    /// on to its end; a client that always has more to say is cut off.
     async fn last_event(&mut self, since: Instant) -> Result<Event, Ended> {
-        if since.elapsed() > DRAIN_BUSY_MAX {
+        if self.owed_bytes == 0 && since.elapsed() > DRAIN_BUSY_MAX {
+            self.is_cut_off = net::unread_bytes(&self.stream) > 0;
             return Ok(Event::EndOfInput);
         }
         match timeout(DRAIN_QUIET, poll_fn(|cx| self.poll_turn(cx))).await {
@@ -282,6 +293,7 @@ impl Session {
                 return Poll::Ready(Ok(Event::EndOfInput));
             }
             self.read_full = length == READ_BYTES;
+            self.owed_bytes = self.owed_bytes.saturating_sub(length as u64);
             self.shared.node.stats.worker(self.worker).bytes_in.add(length as u64);
             let Scratch { input, output, tables } = scratch;
             output.clear();

@@ -9,14 +9,21 @@ use winter_testkit::{DEADLINE, Server, Wire, eventually};
 use crate::watch::{http, info, shout};
 use crate::winter;
 
-/// Waits for the end of the server, which must have been a clean one.
+/// Waits for the end of the server, which must have been a clean one and have cut
+/// off so many clients.
 #[track_caller]
-fn ended_well(server: &mut Server) {
+fn ended_having_cut_off(clients: usize, server: &mut Server) {
     let status = server.wait();
     assert_eq!(status.code(), Some(0), "{status}");
-    eventually("its last words are read", || {
-        server.log().iter().any(|line| line.contains("winter has stopped")).then_some(())
+    let last = eventually("its last words are read", || {
+        server.log().into_iter().find(|line| line.contains("winter has stopped"))
     });
+    assert!(last.contains(&format!("\"cut_off\":{clients},")), "{last}");
+}
+
+#[track_caller]
+fn ended_well(server: &mut Server) {
+    ended_having_cut_off(0, server);
 }
 
 /// A client that asks for much and reads nothing: a drain has to wait for it.
@@ -49,6 +56,27 @@ fn what_was_accepted_is_answered_and_the_exit_is_clean() {
     }
 }
 
+/// A client has more unread than a session reads at once, and reads on only when one
+/// that never pauses has been cut off.
+#[test]
+fn what_had_come_is_answered_however_long_it_takes() {
+    let mut server = winter().set("WINTER_DRAIN_TIMEOUT", "60m").start();
+    let mut slow = server.connect();
+    let (big, text) = ("x".repeat(16 << 20), "x".repeat(1_000));
+    slow.exchange(format!("CREATE t\nPUTNEW t big {big}\n"), "created\nok\n");
+    let mut loud = server.connect();
+    let shouting = std::thread::spawn(move || shout(&mut loud, || false));
+    // Neither value fits into what the system holds of replies.
+    slow.exchange("GET t big\n", "x");
+    slow.send("GET t big\n".to_owned() + &format!("PING {text}\n").repeat(50));
+    server.signal(Signal::TERM);
+    slow.expect(format!("{}\n", &big[1..]));
+    shouting.join().unwrap();
+    slow.expect(format!("{big}\n") + &format!("{text}\n").repeat(50));
+    slow.expect_close();
+    ended_having_cut_off(1, &mut server);
+}
+
 #[test]
 fn a_client_that_never_pauses_does_not_keep_the_node_from_stopping() {
     let mut server = winter().set("WINTER_DRAIN_TIMEOUT", "30s").start();
@@ -61,7 +89,7 @@ fn a_client_that_never_pauses_does_not_keep_the_node_from_stopping() {
     });
     server.signal(Signal::TERM);
     // Well within the drain's time: the kit's deadline is less.
-    ended_well(&mut server);
+    ended_having_cut_off(1, &mut server);
     shouting.join().unwrap();
 }
 
@@ -121,7 +149,7 @@ fn a_draining_node_is_alive_not_ready_and_takes_nobody_in() {
         let mut buffer = [0; 64];
         assert!(!matches!(std::io::Read::read(&mut &late, &mut buffer), Ok(1..)));
     }
-    ended_well(&mut server);
+    ended_having_cut_off(1, &mut server);
     drop(unread);
 }
 
