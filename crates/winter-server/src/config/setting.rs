@@ -6,6 +6,7 @@ use std::time::Duration;
 use winter_core::limits::VALUE_BYTES_MAX;
 
 use super::accepts::Accepts;
+use crate::node::operations::THREADS_MAX;
 
 /// Which setting, as an index into [`SETTINGS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -172,7 +173,7 @@ pub const SETTINGS: [Setting; 25] = {
             "The address that the node listens on.").distributed("0.0.0.0"),
         row(Name::HttpPort, Network, "WINTER_HTTP_PORT", ("http-port", "http_port"), "6061", OptionalPort,
             "The port of /livez, /readyz and /metrics, and of `winter recover`."),
-        row(Name::Threads, Limits, "WINTER_THREADS", ("threads", "threads"), "cores", Threads { most: 1_024 },
+        row(Name::Threads, Limits, "WINTER_THREADS", ("threads", "threads"), "cores", Threads { most: THREADS_MAX as u64 },
             "Threads that serve clients, at the most."),
         row(Name::MaxMemory, Limits, "WINTER_MAX_MEMORY", ("max-memory", "max_memory"), "75%", Memory { least: 1 << 20 },
             "Memory that data may take before writes are refused; a share is of the cgroup's limit, or else of the machine's memory."),

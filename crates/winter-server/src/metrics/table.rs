@@ -70,7 +70,7 @@ pub static METRICS: &[Metric] = &[
         "File descriptors that may be open.",
         |_, out| out.maybe(process::open_files_limit().map(count))),
     row("winter_memory_store_bytes", Gauge, &[],
-        "Memory counted that partitions have allocated.",
+        "Memory counted that tables and partitions have allocated.",
         |s, out| out.one(count(s.node().memory.store()))),
     row("winter_memory_buffers_bytes", Gauge, &[],
         "Memory counted that is buffered for sessions and peers.",

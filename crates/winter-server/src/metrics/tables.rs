@@ -98,7 +98,7 @@ mod tests {
         let table = |(n, &bytes): (u32, &u64)| {
             let name = format!("t{n:04}");
             let core = store::Table::new(TableId(n.into()), n, &name, TableOptions::default());
-            let table = Arc::new(Table::new(core, 1));
+            let table = Arc::new(Table::new(core, None));
             table.count_operations(0, 1);
             (table, Holdings { entries: 1, bytes, allocated_bytes: 2 * bytes })
         };

@@ -9,12 +9,13 @@ use winter_core::fault::Fault;
 use winter_core::limits::TABLES_MAX;
 use winter_core::store::{self, Slots, TableId};
 
+use super::memory::Memory;
 use super::table::{Table, Tally};
 
 /// The tables that stand.
 #[derive(Debug)]
 pub struct Catalog {
-    threads: usize,
+    memory: Arc<Memory>,
     inner: RwLock<Inner>,
 }
 
@@ -28,10 +29,10 @@ struct Inner {
 }
 
 impl Catalog {
-    /// No tables, for `threads` threads.
+    /// No tables; what they take counts in `memory`.
     #[must_use]
-    pub fn new(threads: usize) -> Self {
-        Self { threads, inner: RwLock::default() }
+    pub fn new(memory: Arc<Memory>) -> Self {
+        Self { memory, inner: RwLock::default() }
     }
 
     /// The table of this name.
@@ -74,7 +75,7 @@ impl Catalog {
     /// Makes a table: whether it is new.
     ///
     /// # Errors
-    /// `limit` when the node has as many tables as it may.
+    /// `limit` when the node has as many tables as it may, `memory` when it is full.
     pub fn create(&self, name: &str, options: TableOptions) -> Result<bool, Fault> {
         let mut inner = self.inner.write();
         if inner.by_name.contains_key(name) {
@@ -83,10 +84,14 @@ impl Catalog {
         if inner.by_name.len() >= TABLES_MAX {
             return Err(Fault::limit("the number of tables", inner.by_name.len(), TABLES_MAX));
         }
+        if self.memory.is_full() {
+            return Err(self.memory.fault());
+        }
         inner.last_id += 1;
         let slot = inner.slots.take();
         let core = store::Table::new(TableId(inner.last_id), slot, name, options);
-        inner.by_name.insert(name.into(), Arc::new(Table::new(core, self.threads)));
+        let table = Table::new(core, Some(Arc::clone(&self.memory)));
+        inner.by_name.insert(name.into(), Arc::new(table));
         Ok(true)
     }
 

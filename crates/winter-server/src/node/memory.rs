@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
+use winter_core::fault::{Fault, Kind};
 
 /// Sessions' buffers may take this share of the limit, so that clients who send
 /// without end leave the store its room.
@@ -11,7 +12,8 @@ const BUFFERS_SHARE: u64 = 8;
 /// Less than this is no use: a few long values fill it.
 const BUFFERS_LEAST: u64 = 64 << 20;
 
-/// Counted memory: partitions, and the buffers of sessions and of what peers are answered.
+/// Counted memory: tables and partitions, and the buffers of sessions and of what peers
+/// are answered.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
@@ -32,7 +34,7 @@ impl Memory {
         self.limit
     }
 
-    /// Bytes that partitions have allocated.
+    /// Bytes that tables and partitions have allocated.
     #[must_use]
     pub fn store(&self) -> u64 {
         u64::try_from(self.store.load(Ordering::Relaxed)).unwrap_or(0)
@@ -55,6 +57,19 @@ impl Memory {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.counted() >= self.limit
+    }
+
+    /// The fault for what would write when the node is full.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        Fault::new(
+            Kind::Memory,
+            format!(
+                "the node holds {} bytes, and its limit (WINTER_MAX_MEMORY) is {}; delete entries or drop tables",
+                self.counted(),
+                self.limit
+            ),
+        )
     }
 
     /// Whether buffers hold more than their share.
@@ -88,7 +103,7 @@ impl Memory {
         reserved.try_grow(bytes).then_some(reserved)
     }
 
-    /// Counts a change of what partitions hold, from `before` to `after` bytes.
+    /// Counts a change of what a table or partition holds, from `before` to `after` bytes.
     #[inline]
     pub fn count_store(&self, before: usize, after: usize) {
         if before != after {

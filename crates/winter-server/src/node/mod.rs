@@ -8,6 +8,7 @@ pub(crate) mod cursor;
 pub(crate) mod faults;
 mod lines;
 pub mod memory;
+pub mod operations;
 mod reclaim;
 mod run_keys;
 mod run_table;
@@ -71,9 +72,10 @@ impl Node {
     /// A node with no tables and a clock that somebody else has started.
     #[must_use]
     pub fn with_clock(config: Config, seed: Seed, clock: Clock) -> Self {
+        let memory = Arc::new(Memory::new(config.memory_bytes_max));
         Self {
-            memory: Arc::new(Memory::new(config.memory_bytes_max)),
-            catalog: Catalog::new(config.threads),
+            catalog: Catalog::new(Arc::clone(&memory)),
+            memory,
             shards: Shards::new(seed, first_version(clock.started_at())),
             stats: Stats::new(config.threads),
             health: Health::default(),

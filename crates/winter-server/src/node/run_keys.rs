@@ -283,7 +283,7 @@ impl KeyRun<'_> {
         if node.memory.is_full() {
             node.stats.events.memory_rejections.bump();
             table.count_rejection();
-            return Err(Refusal::Fault(memory_fault(node)));
+            return Err(Refusal::Fault(node.memory.fault()));
         }
         let Some(usage) = &table.core.usage else { return Ok(()) };
         let options = &table.core.options;
@@ -307,17 +307,6 @@ impl KeyRun<'_> {
             ),
         )))
     }
-}
-
-fn memory_fault(node: &Node) -> Fault {
-    Fault::new(
-        Kind::Memory,
-        format!(
-            "the node holds {} bytes, and its limit (WINTER_MAX_MEMORY) is {}; delete entries or drop tables",
-            node.memory.counted(),
-            node.memory.limit()
-        ),
-    )
 }
 
 /// Whether both are the same table, or neither was created.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use winter_core::command::{Scan, TableCommand, TableOptions};
-use winter_core::fault::Fault;
+use winter_core::fault::{Fault, Kind};
 use winter_core::reply::Reply;
 use winter_core::store::index::Tag;
 use winter_core::store::partition::Holdings;
@@ -68,7 +68,12 @@ impl Node {
                 Reply::Word("created")
             }
             Ok(false) => Reply::Word("already created"),
-            Err(fault) => fault.into(),
+            Err(fault) => {
+                if fault.kind == Kind::Memory {
+                    self.stats.events.memory_rejections.bump();
+                }
+                fault.into()
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! A table as the node knows it: what partitions know, and its supervision.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -8,6 +9,9 @@ use winter_core::store;
 use winter_core::store::partition::Holdings;
 use winter_core::supervise::{Intensity, RestartLog, Verdict};
 use winter_core::time::{Timestamp, Ttl};
+
+use super::memory::Memory;
+use super::operations::Operations;
 
 /// How long after a failed quota check the next one may reclaim again, in milliseconds.
 const RECLAIM_PAUSE_MILLIS: u64 = 10;
@@ -22,11 +26,12 @@ pub struct Table {
     restarts: Mutex<RestartLog>,
     restarts_total: AtomicU64,
     rejections_total: AtomicU64,
-    /// One counter for each thread, so that none waits for another.
-    operations: Box<[Counter]>,
+    operations: Operations,
     /// Held while a write is measured against the quota and done.
     quota: Mutex<()>,
     reclaimed_at: AtomicU64,
+    /// What counts the table's own memory, unless it is made only to be shown.
+    memory: Option<Arc<Memory>>,
 }
 
 /// What a table has counted since it was made.
@@ -83,32 +88,33 @@ impl Described<'_> {
     }
 }
 
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Counter(AtomicU64);
-
 impl Table {
-    /// A new table that `threads` threads will work on.
+    /// A new table, whose own memory counts in `memory` until it is dropped.
     #[must_use]
-    pub fn new(core: store::Table, threads: usize) -> Self {
-        Self {
+    pub fn new(core: store::Table, memory: Option<Arc<Memory>>) -> Self {
+        let table = Self {
             core,
             dropped: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             restarts: Mutex::default(),
             restarts_total: AtomicU64::new(0),
             rejections_total: AtomicU64::new(0),
-            operations: (0..threads).map(|_| Counter::default()).collect(),
+            operations: Operations::default(),
             quota: Mutex::new(()),
             reclaimed_at: AtomicU64::new(0),
+            memory,
+        };
+        if let Some(memory) = &table.memory {
+            memory.count_store(0, table.own_bytes());
         }
+        table
     }
 
     /// A table of which somebody else has counted so much, to be shown.
     #[must_use]
     pub fn counted(core: store::Table, tally: Tally) -> Self {
-        let table = Self::new(core, 1);
-        table.operations[0].0.store(tally.operations, Ordering::Relaxed);
+        let table = Self::new(core, None);
+        table.count_operations(0, tally.operations);
         table.rejections_total.store(tally.rejections, Ordering::Relaxed);
         table.restarts_total.store(tally.restarts, Ordering::Relaxed);
         table
@@ -169,14 +175,17 @@ impl Table {
     /// Counts operations of the thread `worker`, the only one to write its counter.
     #[inline]
     pub fn count_operations(&self, worker: usize, operations: u64) {
-        let counter = &self.operations[worker].0;
-        counter.store(counter.load(Ordering::Relaxed) + operations, Ordering::Relaxed);
+        self.operations.count(worker, operations, |bytes| {
+            if let Some(memory) = &self.memory {
+                memory.count_store(0, bytes);
+            }
+        });
     }
 
     /// Operations so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.operations.iter().map(|counter| counter.0.load(Ordering::Relaxed)).sum()
+        self.operations.sum()
     }
 
     /// What the table has counted.
@@ -203,5 +212,26 @@ impl Table {
             self.reclaimed_at.store(now.as_millis(), Ordering::Relaxed);
         }
         due
+    }
+
+    /// What the table takes beside its entries: itself, its name, which the catalog
+    /// has too, its place there, and its counters.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        /// What an `Arc` counts in, beside what it holds.
+        const ARC: usize = 2 * size_of::<usize>();
+        /// A node of a B-tree is two thirds full.
+        const PLACE: usize = size_of::<(Box<str>, Arc<Table>)>() * 3 / 2;
+        let usage = self.core.usage.as_ref().map_or(0, |_| ARC + size_of::<store::Usage>());
+        let fixed = ARC + size_of::<Self>() + PLACE;
+        fixed + 2 * self.core.name.len() + usage + self.operations.allocated_bytes()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.count_store(self.own_bytes(), 0);
+        }
     }
 }

@@ -141,7 +141,7 @@ fn what_is_resident_stays_within_a_quarter_above_what_is_counted() {
 #[test]
 fn ten_thousand_empty_tables_leave_a_node_under_fifty_megabytes() {
     let server = winter()
-        .set("WINTER_THREADS", 2)
+        .set("WINTER_THREADS", 64)
         .set("WINTER_LOG", "warn,winter_server::server=info")
         .start();
     let mut wire = server.connect();
@@ -151,6 +151,40 @@ fn ten_thousand_empty_tables_leave_a_node_under_fifty_megabytes() {
     }
     let resident = resident_bytes(&server);
     assert!(resident < 50_000_000, "{resident}");
+}
+
+#[test]
+fn tables_count_and_a_full_node_makes_no_more_of_them() {
+    let server = winter()
+        .set("WINTER_MAX_MEMORY", "2mb")
+        .set("WINTER_LOG", "warn,winter_server::server=info")
+        .start();
+    let mut wire = server.connect();
+    let before = info(&mut wire, "used_memory_store");
+    let refusal = |wire: &mut winter_testkit::Wire| {
+        let replies = (0..10_000).map(|n| wire.ask(&format!("CREATE t{n}")));
+        let mut new = replies.filter(|reply| reply != "already created");
+        let made = new.by_ref().take_while(|reply| reply == "created").count();
+        (made, new.next().expect("2 MiB took 10,000 tables"))
+    };
+    let (made, refused) = refusal(&mut wire);
+    assert!(refused.starts_with("error memory: the node holds "), "{refused}");
+    assert!((2_000..8_000).contains(&made), "{made}");
+    assert_eq!(wire.ask("CREATE t1"), "already created");
+    assert!(server.connect().call(&["CREATE", "new"]).text().starts_with("OOM "));
+    // One that a thread works on takes more, and all of it comes back.
+    assert_eq!(wire.ask("GET t1 k"), "nil");
+    let (dropped, left): (String, String) =
+        ((0..100).map(|n| format!("DROP t{n}\n")).collect(), "GET t100 k\n".to_owned());
+    wire.exchange(dropped + &left, "dropped\n".repeat(100) + "nil\n");
+    let (again, _) = refusal(&mut wire);
+    assert!((90..=100).contains(&again), "{again}");
+    for table in wire.ask_lines("TABLES") {
+        wire.exchange(format!("DROP {table}\n"), "dropped\n");
+    }
+    eventually("the tables' memory is back", || {
+        (info(&mut wire, "used_memory_store") < before + (4 << 10)).then_some(())
+    });
 }
 
 #[test]
