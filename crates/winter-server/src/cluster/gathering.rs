@@ -1,6 +1,7 @@
 //! Commands on keys that are under way at leaders on this node: what is known of
 //! each already, and which batch of the log holds the others.
 
+use tokio::time::Instant;
 use winter_core::cluster::entry::{self, Operation};
 use winter_core::fault::{Fault, Kind};
 
@@ -92,10 +93,11 @@ impl Gathering {
         Self { gather: Gather::default(), asks: Vec::new(), room, claims: Vec::new() }
     }
 
-    /// Each ask's outcomes, in the order in which they were begun with, and the room that
-    /// is left.
-    pub(crate) async fn outcomes(self) -> (Vec<Vec<Outcome>>, Room) {
-        let gathered = if self.gather.is_empty() { Vec::new() } else { self.gather.await };
+    /// Each ask's outcomes, in the order in which they were begun with, as far as they
+    /// are known at the deadline, and the room that is left.
+    pub(crate) async fn outcomes(self, deadline: Instant) -> (Vec<Vec<Outcome>>, Room) {
+        let gathered =
+            if self.gather.is_empty() { Vec::new() } else { self.gather.until(deadline).await };
         let mut slots: Vec<_> =
             gathered.into_iter().map(|outcome| outcome.map(Vec::into_iter)).collect();
         // An operation's reply is its batch's next.

@@ -19,14 +19,16 @@ pub(crate) struct Desk(pub Weak<Inner>);
 impl Handler for Desk {
     fn handle(&self, request: Request) -> Handling {
         let Some(inner) = self.0.upgrade() else { return Box::pin(async { Answer::Declined }) };
-        let Request { from, channel, group, body, .. } = request;
+        let Request { from, channel, group, body, deadline } = request;
+        let deadline = inner.answers_by(deadline);
         match channel {
             Channel::CONSENSUS | Channel::SNAPSHOTS => Box::pin(async move {
                 let answered = inner.hosted.receive(from.node, group, body).await;
                 answered.map_or(Answer::Declined, Answer::Done)
             }),
             Channel::COMMANDS => Box::pin(async move {
-                let answered: Result<Bytes, NotDone> = inner.answer_here(group, &body).await;
+                let answered: Result<Bytes, NotDone> =
+                    inner.answer_here(group, &body, deadline).await;
                 let data_bytes = answered.as_ref().map_or(0, Bytes::len);
                 let reserved = inner.node.memory.reserve(data_bytes);
                 Answer::Done(reserved.cover(wire::encode_long(&answered, data_bytes)))
@@ -35,7 +37,7 @@ impl Handler for Desk {
                 let Some(several) = wire::decode::<Vec<(PartitionId, &[u8])>>(&body) else {
                     return Answer::Declined;
                 };
-                Answer::Done(inner.answer_several(several).await)
+                Answer::Done(inner.answer_several(several, deadline).await)
             }),
             Channel::MEMBERSHIP => {
                 let answer = match wire::decode(&body) {
@@ -75,6 +77,14 @@ impl Handler for Desk {
 }
 
 impl Inner {
+    /// By when a peer is answered that waits until `deadline`: a little before, so that
+    /// it still hears that nothing was done.
+    fn answers_by(&self, deadline: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let budget = deadline.map_or(self.command_timeout, |at| at.saturating_duration_since(now));
+        now + budget * 9 / 10
+    }
+
     /// Says where this node stands, to one that says where it does.
     fn stands(&self, profile: Profile, message: &[u8]) -> Option<ProbeAnswer> {
         let message = Message::from_bytes(message).ok()?;

@@ -236,7 +236,8 @@ impl Inner {
             (numbers.into_iter().zip(firsts), reserved)
         });
         let calls = futures_util::future::join_all(calls);
-        let ((here, room), there) = futures_util::future::join(here.outcomes(), calls).await;
+        let ((here, room), there) =
+            futures_util::future::join(here.outcomes(deadline), calls).await;
         reserved.join(room.into_reserved());
         for (number, outcomes) in begun.into_iter().zip(here) {
             firsts[number] = First::Answered(outcomes);
@@ -294,10 +295,11 @@ impl Inner {
         self.leader(group).begin_at_once(body, gathering)
     }
 
-    /// Answers what is asked of several of this node's partitions.
+    /// Answers what is asked of several of this node's partitions, by the deadline.
     pub(crate) async fn answer_several(
         self: &Arc<Self>,
         several: Vec<(PartitionId, &[u8])>,
+        deadline: Instant,
     ) -> Bytes {
         let room = Room::hard(READ_BYTES_MAX, self.node.memory.reserve(0));
         let (mut gathering, mut begun, mut others) =
@@ -306,7 +308,7 @@ impl Inner {
             if self.begin_here(partition, body, &mut gathering) {
                 begun.push(number);
             } else {
-                others.push((number, self.answer_here(GroupId::Data(partition), body)));
+                others.push((number, self.answer_here(GroupId::Data(partition), body, deadline)));
             }
         }
         let mut answers = vec![Err(NotDone::Declined); several.len()];
@@ -322,7 +324,7 @@ impl Inner {
                 }
             }
         }
-        let (outcomes, room) = gathering.outcomes().await;
+        let (outcomes, room) = gathering.outcomes(deadline).await;
         for (number, outcomes) in begun.into_iter().zip(outcomes) {
             answers[number] = Ok(wire::encode_outcomes(&outcomes));
         }

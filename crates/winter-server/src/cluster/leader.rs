@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
+use tokio::time::Instant;
 use winter_core::cluster::entry::{self, Operation, TableRef};
 use winter_core::cluster::replica::{Read, Replica};
 use winter_core::command::KeyOp;
@@ -40,25 +41,26 @@ const NOTHING: Operation<'static> = Operation::Drop(TableRef { id: TableId(0), s
 const DUE_STAYS_MILLIS: u64 = 1_000;
 
 impl Leader {
-    /// Answers what a node asks of this partition.
-    pub(crate) async fn ask(&self, body: &[u8]) -> Result<Bytes, NotDone> {
+    /// Answers what a node asks of this partition, by the deadline.
+    pub(crate) async fn ask(&self, body: &[u8], deadline: Instant) -> Result<Bytes, NotDone> {
         let ask: Ask<'_> = wire::decode(body).ok_or(NotDone::Declined)?;
         // What is applied here now holds all that anybody was told.
-        self.group.read_barrier(self.inner.policy).await.map_err(NotDone::from)?;
+        self.group.read_barrier_until(self.inner.policy, deadline).await.map_err(NotDone::from)?;
         Ok(match ask {
-            Ask::Keys(commands) => self.answer_keys(&commands, READ_BYTES_MAX).await,
+            Ask::Keys(commands) => self.answer_keys(&commands, READ_BYTES_MAX, deadline).await,
             Ask::LongKeys { room, commands } => {
-                self.answer_keys(&commands, usize::try_from(room).unwrap_or(usize::MAX)).await
+                let room = usize::try_from(room).unwrap_or(usize::MAX);
+                self.answer_keys(&commands, room, deadline).await
             }
             Ask::Create(new) => {
                 let name = new.name.clone();
                 let options = new.options.into();
                 let new = entry::NewTable { table: new.table, name: &name, options };
-                self.settle(&Operation::Create(new)).await?
+                self.settle(&Operation::Create(new), deadline).await?
             }
-            Ask::Drop(table) => self.settle(&Operation::Drop(table)).await?,
+            Ask::Drop(table) => self.settle(&Operation::Drop(table), deadline).await?,
             Ask::Count(table) => {
-                self.tick().await?;
+                self.tick(deadline).await?;
                 self.of_table(table, |replica, table| replica.count(reference(table)))
             }
             Ask::Holdings(table) => self.group.machine(|machine| {
@@ -78,7 +80,7 @@ impl Leader {
                 }))
             }),
             Ask::Scan { table, from, prefix, count } => {
-                self.tick().await?;
+                self.tick(deadline).await?;
                 self.of_table(table, |replica, table| {
                     let mut keys = Vec::new();
                     let from = Tag::from_bits(from)?;
@@ -107,18 +109,18 @@ impl Leader {
 
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it. Reads answer up to `room` bytes.
-    async fn answer_keys(&self, commands: &[Command<'_>], room: usize) -> Bytes {
+    async fn answer_keys(&self, commands: &[Command<'_>], room: usize, deadline: Instant) -> Bytes {
         let mut room = Room::hard(room, self.inner.limits.memory().reserve(0));
         let mut done: Vec<Outcome> = Vec::with_capacity(commands.len());
         let mut asked = Vec::new();
         loop {
             let mut gathering = Gathering::with(room);
             let short_of_room = self.begin(&commands[done.len()..], &asked, &mut gathering);
-            let (asks, left) = gathering.outcomes().await;
+            let (asks, left) = gathering.outcomes(deadline).await;
             room = left;
             let before = done.len();
             done.extend(asks.into_iter().flatten());
-            let Some(table) = short_of_room else { break };
+            let Some(table) = short_of_room.filter(|_| Instant::now() < deadline) else { break };
             // Others are asked when nothing that this asks for can make room.
             if done.len() > before {
                 self.inner.measure(&table);
@@ -127,6 +129,7 @@ impl Leader {
                 asked.push(table.id);
             }
         }
+        done.resize(commands.len(), Outcome::NotDone);
         room.into_reserved().cover(wire::encode_outcomes(&done))
     }
 
@@ -298,8 +301,8 @@ impl Leader {
     }
 
     /// Moves the partition's clock on to now, so that what has expired is gone.
-    async fn tick(&self) -> Result<(), NotDone> {
-        self.settle(&NOTHING).await.map(drop)
+    async fn tick(&self, deadline: Instant) -> Result<(), NotDone> {
+        self.settle(&NOTHING, deadline).await.map(drop)
     }
 
     /// Does the same without waiting for it, if entries expired a while ago that no
@@ -315,8 +318,12 @@ impl Leader {
     }
 
     /// Puts an operation that may be repeated through the log.
-    async fn settle(&self, operation: &Operation<'_>) -> Result<Bytes, NotDone> {
-        match self.group.propose(entry::encode(operation).into()).await {
+    async fn settle(&self, operation: &Operation<'_>, deadline: Instant) -> Result<Bytes, NotDone> {
+        let settled = match self.group.submit(entry::encode(operation).into()) {
+            Ok(pending) => pending.until(deadline).await,
+            Err(error) => Err(error),
+        };
+        match settled {
             Ok(_) => Ok(wire::encode(&())),
             Err(ProposeError::NotLeader { leader }) => Err(NotDone::NotLeader { leader }),
             Err(ProposeError::Stopped) => Err(NotDone::Declined),

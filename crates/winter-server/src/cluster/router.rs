@@ -161,7 +161,7 @@ impl Inner {
         deadline: Instant,
     ) -> Asked {
         if node == self.me {
-            return match self.answer_here(group, &body).await {
+            return match Box::pin(self.answer_here(group, &body, deadline)).await {
                 Ok(answer) => Asked::Answered(answer),
                 Err(NotDone::NotLeader { leader }) => {
                     Asked::NotDone(leader.filter(|&l| l != self.me))
@@ -183,24 +183,25 @@ impl Inner {
         }
     }
 
-    /// Answers what is asked of this node's replica of a group.
+    /// Answers what is asked of this node's replica of a group, by the deadline.
     pub(crate) async fn answer_here(
         self: &Arc<Self>,
         group: GroupId,
         body: &[u8],
+        deadline: Instant,
     ) -> Result<Bytes, NotDone> {
         match group {
             GroupId::Data(partition) => {
                 let group = self.hosted.data(partition).ok_or(NotDone::Declined)?;
-                self.leader(group).ask(body).await
+                self.leader(group).ask(body, deadline).await
             }
             GroupId::Meta => match wire::decode::<Affair>(body).ok_or(NotDone::Declined)? {
-                Affair::Propose(command) => match self.propose_here(&command).await {
+                Affair::Propose(command) => match self.propose_here(&command, deadline).await {
                     Err(ProposeFault::NotDone(not_done)) => Err(not_done),
                     proposed => Ok(wire::encode(&proposed)),
                 },
                 Affair::Find(name) => {
-                    self.read_meta(|meta| meta.table(&name).map(NewTable::from)).await
+                    self.read_meta(|meta| meta.table(&name).map(NewTable::from), deadline).await
                 }
                 Affair::Leaving(name) => {
                     let leaving = |meta: &Meta| {
@@ -212,11 +213,11 @@ impl Inner {
                             .map(NewTable::from)
                             .collect()
                     };
-                    self.read_meta::<Vec<NewTable>>(leaving).await
+                    self.read_meta::<Vec<NewTable>>(leaving, deadline).await
                 }
                 Affair::Names => {
                     let names = |meta: &Meta| meta.table_names().map(str::to_owned).collect();
-                    self.read_meta::<Vec<String>>(names).await
+                    self.read_meta::<Vec<String>>(names, deadline).await
                 }
                 Affair::Pulse(_) | Affair::Usage(..) => Err(NotDone::Declined),
             },
@@ -226,18 +227,23 @@ impl Inner {
     async fn read_meta<T: Serialize>(
         &self,
         read: impl FnOnce(&Meta) -> T,
+        deadline: Instant,
     ) -> Result<Bytes, NotDone> {
         let group = self.hosted.meta().ok_or(NotDone::Declined)?;
-        group.read_barrier(self.policy).await.map_err(NotDone::from)?;
+        group.read_barrier_until(self.policy, deadline).await.map_err(NotDone::from)?;
         Ok(wire::encode(&group.machine(|machine| read(machine.meta()))))
     }
 
     /// Proposes to the meta group if this node leads it.
-    pub(super) async fn propose_here(&self, command: &MetaCommand) -> Proposed {
+    pub(super) async fn propose_here(&self, command: &MetaCommand, deadline: Instant) -> Proposed {
         let not_done = |not_done| Err(ProposeFault::NotDone(not_done));
         let Some(group) = self.hosted.meta() else { return not_done(NotDone::Declined) };
         let packed = meta::pack(self.node.clock.now(), command);
-        match group.propose(packed.into()).await {
+        let proposed = match group.submit(packed.into()) {
+            Ok(pending) => pending.until(deadline).await,
+            Err(error) => Err(error),
+        };
+        match proposed {
             Ok(reply) => Ok(reply),
             Err(ProposeError::NotLeader { leader }) => not_done(NotDone::NotLeader { leader }),
             Err(ProposeError::Busy | ProposeError::Unavailable) => not_done(NotDone::NoMajority),

@@ -8,7 +8,7 @@
 //!
 //! It also keeps the deadlines: an operation that could not be proposed in time
 //! is refused, and nothing was done; one that was proposed and has no reply in
-//! time is unknown. So no waiter needs a timer of its own.
+//! time is unknown. A waiter may give up sooner, by a deadline of its own.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -27,7 +27,7 @@ use winter_core::time::Timestamp;
 
 use super::counters::Counters;
 use super::error::ProposeError;
-use super::gather::{Gather, Slot};
+use super::gather::{Gather, Outcome, Slot};
 use super::machine::Machine;
 use super::options::Options;
 
@@ -40,15 +40,24 @@ const OPERATION_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Pending<R>(Gather<R>);
 
+impl<R> Pending<R> {
+    /// Waits no longer than until `deadline`. If it was not proposed by then, it never is.
+    pub async fn until(self, deadline: Instant) -> Result<R, ProposeError> {
+        only(self.0.until(deadline).await)
+    }
+}
+
 impl<R> Future for Pending<R> {
     type Output = Result<R, ProposeError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|mut outcomes| {
-            let outcome = outcomes.pop().unwrap_or(Err(ProposeError::Unknown));
-            outcome.and_then(|mut replies| replies.pop().ok_or(ProposeError::Unknown))
-        })
+        Pin::new(&mut self.0).poll(context).map(only)
     }
+}
+
+fn only<R>(mut outcomes: Vec<Outcome<R>>) -> Result<R, ProposeError> {
+    let outcome = outcomes.pop().unwrap_or(Err(ProposeError::Unknown));
+    outcome.and_then(|mut replies| replies.pop().ok_or(ProposeError::Unknown))
 }
 
 /// Operations of one group that keep together: they stand in one entry, one
@@ -335,10 +344,16 @@ impl<M: Machine, P: Proposer<M::Reply>> Batcher<M, P> {
         let mut slots = Vec::new();
         let (mut count, mut bytes) = (0, 0);
         while let Some(waiting) = self.next_of(count, bytes) {
+            if !waiting.slot.begin() {
+                continue;
+            }
             count += waiting.batch.count;
             bytes += waiting.batch.bytes.len();
             slots.push((waiting.batch.count, waiting.slot));
             self.batches.push(waiting.batch);
+        }
+        if slots.is_empty() {
+            return;
         }
         self.last_stamp = self.last_stamp.max((self.stamp)());
         let entry = M::pack(&self.batches, self.last_stamp);
@@ -598,6 +613,31 @@ mod tests {
         drop(bench.next());
         bench.land();
         assert_eq!(late.await, Ok("e".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_given_up_while_it_waited_is_not_proposed() {
+        let bench = Bench::new(small(), &[7]);
+        let soon = || Instant::now() + Duration::from_millis(10);
+        let flying = [bench.put("a"), {
+            bench.flying().await;
+            bench.put("b")
+        }];
+        bench.flying().await;
+        let (given_up, waiting) = (bench.put("c"), bench.put("d"));
+        assert_eq!(given_up.until(soon()).await, Err(ProposeError::Unavailable));
+        for flying in flying {
+            assert_eq!(flying.until(soon()).await, Err(ProposeError::Unknown));
+        }
+        bench.land();
+        assert_eq!(bench.flying().await, ["7 b", "7 d"]);
+        let last = bench.put("e");
+        assert_eq!(last.until(soon()).await, Err(ProposeError::Unavailable));
+        bench.land();
+        bench.land();
+        assert_eq!(waiting.await, Ok("d".into()));
+        assert!(bench.flying().await.is_empty(), "there is nothing to propose");
+        assert_eq!(bench.queue.bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]

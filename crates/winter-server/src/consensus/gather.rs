@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ProposeError;
 
@@ -28,11 +29,13 @@ pub struct Gather<R>(Arc<Shared<R>>);
 struct Shared<R> {
     /// Slots that are not filled.
     left: AtomicUsize,
+    /// Empty when nobody waits any more.
     outcomes: Mutex<Vec<Outcome<R>>>,
     waker: AtomicWaker,
 }
 
-/// The place of one outcome. Left empty, it says that nobody knows.
+/// The place of one outcome. Left empty, it says that nothing was done; once it has
+/// begun, that nobody knows.
 #[derive(Debug)]
 pub(super) struct Slot<R> {
     shared: Arc<Shared<R>>,
@@ -55,7 +58,7 @@ impl<R> Gather<R> {
     pub(super) fn slot(&mut self) -> Slot<R> {
         let mut outcomes = self.0.outcomes.lock();
         let at = outcomes.len();
-        outcomes.push(Err(ProposeError::Unknown));
+        outcomes.push(Err(ProposeError::Unavailable));
         drop(outcomes);
         self.0.left.fetch_add(1, Ordering::Relaxed);
         Slot { shared: Arc::clone(&self.0), at, outcome: None }
@@ -72,6 +75,12 @@ impl<R> Gather<R> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Waits no longer than until `deadline`. What has not begun by then never does.
+    pub async fn until(mut self, deadline: Instant) -> Vec<Outcome<R>> {
+        let gathered = timeout_at(deadline, &mut self).await;
+        gathered.unwrap_or_else(|_| std::mem::take(&mut *self.0.outcomes.lock()))
+    }
 }
 
 impl<R> Future for Gather<R> {
@@ -87,6 +96,13 @@ impl<R> Future for Gather<R> {
 }
 
 impl<R> Slot<R> {
+    /// Notes that from here on it may be done: whether anybody still waits for it.
+    pub(super) fn begin(&self) -> bool {
+        let mut outcomes = self.shared.outcomes.lock();
+        let place = outcomes.get_mut(self.at);
+        place.map(|outcome| *outcome = Err(ProposeError::Unknown)).is_some()
+    }
+
     /// Tells the outcome.
     pub(super) fn fill(mut self, outcome: Outcome<R>) {
         self.outcome = Some(outcome);
@@ -108,8 +124,10 @@ impl<R> Drop for Slot<R> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::poll;
     use std::task::Poll::{Pending, Ready};
+    use std::time::Duration;
+
+    use futures_util::poll;
 
     use super::*;
 
@@ -126,10 +144,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_that_is_let_go_says_that_nobody_knows() {
+    async fn a_slot_that_is_let_go_says_that_nobody_knows_if_it_has_begun() {
         let mut gather = Gather::<()>::default();
-        drop(gather.slot());
-        assert_eq!(gather.await, [Err(ProposeError::Unknown)]);
+        let (waits, begun) = (gather.slot(), gather.slot());
+        assert!(begun.begin());
+        drop((waits, begun));
+        assert_eq!(gather.await, [Err(ProposeError::Unavailable), Err(ProposeError::Unknown)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_not_begun_at_the_deadline_never_does() {
+        let mut gather = Gather::default();
+        let (done, begun, waits) = (gather.slot(), gather.slot(), gather.slot());
+        assert!(done.begin() && begun.begin());
+        done.fill(Ok(vec![1]));
+        let expected = [Ok(vec![1]), Err(ProposeError::Unknown), Err(ProposeError::Unavailable)];
+        assert_eq!(gather.until(Instant::now() + Duration::from_secs(1)).await, expected);
+        assert!(!waits.begin());
+        begun.fill(Ok(vec![2]));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::vote::RaftLeaderId as _;
 use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy as Confirm, ServerState};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use winter_core::cluster::{Address, GroupId, NodeId};
 
@@ -278,6 +278,19 @@ impl<M: Machine> Group<M> {
             }
         };
         timeout(wait, confirmed).await.unwrap_or(Err(ReadError::Unavailable))
+    }
+
+    /// As [`read_barrier`](Self::read_barrier), and no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// [`ReadError`]; nothing may be answered then.
+    pub async fn read_barrier_until(
+        &self,
+        policy: ReadPolicy,
+        deadline: Instant,
+    ) -> Result<(), ReadError> {
+        let confirmed = timeout_at(deadline, self.read_barrier(policy)).await;
+        confirmed.unwrap_or(Err(ReadError::Unavailable))
     }
 
     /// Whether this replica leads and has applied all that anybody was told of,

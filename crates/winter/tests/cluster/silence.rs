@@ -123,6 +123,52 @@ fn nobody_waits_for_a_majority_that_is_silent() {
     assert!(errors > FRESH / 2, "{errors} errors: most must fail without a majority");
 }
 
+/// Sends each of `asked` to node `number` on a connection of its own, as many lines as
+/// there are: the first lines of the replies, which must all be there within `most`.
+#[track_caller]
+fn replies_within(
+    most: Duration,
+    cluster: &TestCluster,
+    number: usize,
+    asked: &[String],
+) -> Vec<Vec<String>> {
+    let mut wires: Vec<Wire> = asked.iter().map(|_| cluster.connect(number)).collect();
+    let began = Instant::now();
+    wires.iter_mut().zip(asked).for_each(|(wire, lines)| wire.send(lines));
+    let read = |(wire, lines): (&mut Wire, &String)| {
+        let replies: Vec<String> = lines.lines().map(|_| wire.read_line()).collect();
+        let took = began.elapsed();
+        assert!(took < most, "{lines} after {took:?}: {replies:?}");
+        replies
+    };
+    wires.iter_mut().zip(asked).map(read).collect()
+}
+
+#[test]
+fn without_a_majority_every_command_is_answered_within_its_time_and_told_why() {
+    const MOST: Duration = Duration::from_millis(5_200);
+    let cluster = cluster(&[("WINTER_COMMAND_TIMEOUT", "4200ms")]);
+    let first = standing(&cluster, 0).nodes.into_keys().next().unwrap();
+    eventually("partitions are led in turn", || {
+        (standing(&cluster, 0).leaders[0] == first).then_some(())
+    });
+    let last = number_of(&cluster, &first);
+    let line = |line: &&str| format!("{line}\n");
+    let mut asked: Vec<String> = READS.iter().chain(&WRITES).map(line).collect();
+    asked.push((0..50).map(|n| format!("ADD t many{n} v\n")).collect());
+    (0..3).filter(|&number| number != last).for_each(|number| cluster.pause(number));
+    // Its lease still holds, so that some are read or proposed; what is asked next waits
+    // here, then for connections until these are given up, and then here again.
+    replies_within(MOST, &cluster, last, &asked);
+    replies_within(MOST, &cluster, last, &asked);
+    for (lines, replies) in asked.iter().zip(replies_within(MOST, &cluster, last, &asked)) {
+        let is_told = |reply: &String| {
+            reply.starts_with("error unavailable: ") && reply.contains("nothing was done")
+        };
+        assert!(replies.iter().all(is_told), "{lines}: {replies:?}");
+    }
+}
+
 #[test]
 fn where_a_majority_is_asked_for_reads_none_is_answered_without_it() {
     let cluster = cluster(&[("WINTER_READS", "quorum")]);

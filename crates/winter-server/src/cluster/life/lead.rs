@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use winter_core::cluster::meta::{
     FIRST_INCARNATION, MemberState, Meta, MetaCommand, MetaTable, TableState,
 };
@@ -88,7 +88,8 @@ impl Inner {
     /// Proposes what only the meta group's leader may: never to another, who may
     /// have followed it by now and know better.
     async fn decide(&self, command: &MetaCommand) {
-        drop(timeout(TELL_MAX, self.propose_here(command)).await);
+        // What came of it is seen in the group's state.
+        let _ = self.propose_here(command, Instant::now() + TELL_MAX).await;
     }
 
     /// Goes on with tables that were left between two steps. How long one was is
