@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use winter_core::store::index::Tag;
 use winter_core::store::partition::Holdings;
 
 use super::Inner;
-use super::leader::{unavailable, unknown};
+use super::leader::unknown;
 use super::wire::{self, Affair, Answer, Ask, Held, NewTable, Proposed, Scanned};
 use crate::node::cursor;
 use crate::node::table::{Described, Tally};
@@ -68,6 +69,9 @@ impl From<&TableCommand<'_>> for Whole {
 impl Inner {
     /// Does a command on a table as a whole.
     pub(crate) async fn run_whole(self: &Arc<Self>, command: Whole) -> Reply<'static> {
+        if self.map().cluster.is_none() {
+            return Reply::Fault(self.unavailable(GroupId::Meta));
+        }
         let deadline = Instant::now() + self.command_timeout;
         let replied = match command {
             Whole::Create(name, options) => self.create(name, options, deadline).await,
@@ -196,7 +200,7 @@ impl Inner {
         };
         let partitions = self.map().partitions.len();
         if partitions == 0 {
-            return Err(unavailable());
+            return Err(self.unavailable(GroupId::Meta));
         }
         let (mut keys, mut bytes, mut left) = (Vec::new(), 0usize, scan.count);
         while number < partitions {
@@ -267,8 +271,7 @@ impl Inner {
         affair: &Affair,
         deadline: Instant,
     ) -> Result<T, Fault> {
-        let answer = self.ask_leader(GroupId::Meta, wire::encode(affair), deadline, true).await;
-        read(answer)
+        self.read(GroupId::Meta, wire::encode(affair), deadline).await
     }
 
     async fn of_one<T: DeserializeOwned>(
@@ -278,7 +281,18 @@ impl Inner {
         deadline: Instant,
     ) -> Result<T, Fault> {
         let group = GroupId::Data(PartitionId(u16::try_from(number).unwrap_or(u16::MAX)));
-        read(self.ask_leader(group, wire::encode(ask), deadline, true).await)
+        self.read(group, wire::encode(ask), deadline).await
+    }
+
+    /// Asks a group's leader for what may be asked for again.
+    async fn read<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        group: GroupId,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<T, Fault> {
+        let answer = self.ask_leader(group, body, deadline, true).await.ok().flatten();
+        answer.and_then(|answer| wire::decode(&answer)).ok_or_else(|| self.unavailable(group))
     }
 
     /// Asks every partition at once.
@@ -289,7 +303,7 @@ impl Inner {
     ) -> Result<Vec<T>, Fault> {
         let partitions = self.map().partitions.len();
         if partitions == 0 {
-            return Err(unavailable());
+            return Err(self.unavailable(GroupId::Meta));
         }
         let asked = (0..partitions).map(|number| self.of_one(number, ask, deadline));
         futures_util::future::join_all(asked).await.into_iter().collect()
@@ -308,16 +322,9 @@ impl Inner {
                 Some(Ok(reply)) => Ok(reply),
                 _ => Err(unknown()),
             },
-            Ok(None) => Err(unavailable()),
+            Ok(None) => Err(self.unavailable(GroupId::Meta)),
             Err(()) => Err(unknown()),
         }
-    }
-}
-
-fn read<T: DeserializeOwned>(answer: Result<Option<bytes::Bytes>, ()>) -> Result<T, Fault> {
-    match answer {
-        Ok(Some(answer)) => wire::decode(&answer).ok_or_else(unavailable),
-        Ok(None) | Err(()) => Err(unavailable()),
     }
 }
 

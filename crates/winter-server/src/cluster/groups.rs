@@ -52,6 +52,16 @@ impl Map {
         }
     }
 
+    /// A group's voters; none if there is no such group.
+    pub(crate) fn voters(&self, group: GroupId) -> &[NodeId] {
+        match group {
+            GroupId::Meta => &self.meta,
+            GroupId::Data(partition) => {
+                self.partitions.get(usize::from(partition.0)).map_or(&[], Vec::as_slice)
+            }
+        }
+    }
+
     /// The members' identities.
     pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
         self.members.keys().copied().collect()

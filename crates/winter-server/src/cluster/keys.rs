@@ -17,11 +17,11 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 use winter_core::command::KeyCommand;
+use winter_core::fault::Fault;
 use winter_core::store::{partition_of, table_hash};
 
 use super::Inner;
 use super::gathering::{Gathering, READ_BYTES_MAX, Room};
-use super::leader::unavailable;
 use super::router::PAUSE;
 use super::wire::{self, Answer, Ask, Command, NotDone, Outcome};
 use crate::node::memory::{Memory, Reserved};
@@ -109,20 +109,26 @@ impl Keys {
     }
 
     /// Notes what came of a part's first commands: the others, if there are any.
-    fn fill(&mut self, part: Part, outcomes: Vec<Outcome>) -> Option<Part> {
+    fn fill(
+        &mut self,
+        part: Part,
+        outcomes: Vec<Outcome>,
+        unavailable: impl Fn(GroupId) -> Fault,
+    ) -> Option<Part> {
         let done = outcomes.len();
         if done == 0 {
             return Some(part);
         }
         for (&place, outcome) in part.places.iter().zip(outcomes) {
-            self.answers[place] = Some(Answer::to(outcome));
+            self.answers[place] =
+                Some(Answer::to(outcome, || unavailable(GroupId::Data(part.partition))));
         }
         (done < part.places.len()).then(|| part.after(done))
     }
 
     /// The answers up to the first that is not known, and whatever is left then.
-    fn split(mut self) -> Told {
-        let unasked = || unavailable().into();
+    fn split(mut self, unavailable: impl Fn(GroupId) -> Fault) -> Told {
+        let unasked = || unavailable(GroupId::Meta).into();
         self.parts.sort_unstable_by_key(|part| part.places[0]);
         let rest = self.parts.first().map(|part| part.places[0]).map(|known| {
             let answers = self.answers.split_off(known);
@@ -167,6 +173,7 @@ impl Inner {
     /// is always answered.
     pub(crate) async fn run_keys(self: &Arc<Self>, mut keys: Keys) -> Told {
         let deadline = Instant::now() + self.command_timeout;
+        let unavailable = |group| self.unavailable(group);
         let mut parts = std::mem::take(&mut keys.parts);
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
             keys.parts = parts.split_off(1);
@@ -185,7 +192,7 @@ impl Inner {
                 First::Lost if !part.is_read_only => lost(&part.body, Vec::new()),
                 First::Lost | First::NotAsked => Vec::new(),
             };
-            left.extend(keys.fill(part, outcomes));
+            left.extend(keys.fill(part, outcomes, unavailable));
         }
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
             let later = left.extract_if(.., |part| part.places[0] != first_place);
@@ -199,11 +206,11 @@ impl Inner {
             for (part, done) in Box::pin(futures_util::future::join_all(asked)).await {
                 let (outcomes, reserved) = done;
                 keys.reserved.join(reserved);
-                let rest = keys.fill(part, outcomes);
+                let rest = keys.fill(part, outcomes, unavailable);
                 keys.parts.extend(rest);
             }
         }
-        keys.split()
+        keys.split(unavailable)
     }
 
     /// Asks each node that seems to lead some of the parts for all of them at

@@ -383,14 +383,6 @@ pub(crate) fn unknown() -> Fault {
     )
 }
 
-/// The reply to a command that nobody could be found to do.
-pub(crate) fn unavailable() -> Fault {
-    Fault::new(
-        Kind::Unavailable,
-        "no majority of the partition's replicas answers; nothing was done, send it again",
-    )
-}
-
 /// The reply to a read whose answer this node or the leader had no room for.
 fn no_room() -> Fault {
     Fault::new(
@@ -401,7 +393,7 @@ fn no_room() -> Fault {
 
 impl Answer {
     /// The reply to a command whose outcome is known, or not.
-    pub(crate) fn to(outcome: Outcome) -> Self {
+    pub(crate) fn to(outcome: Outcome, unavailable: impl FnOnce() -> Fault) -> Self {
         match outcome {
             Outcome::Done(answer) => answer,
             Outcome::NotDone => unavailable().into(),

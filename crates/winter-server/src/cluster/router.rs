@@ -13,10 +13,10 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::meta::{self, Meta, MetaCommand, MetaReply, TableState};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
-use winter_core::fault::Fault;
+use winter_core::fault::{Fault, Kind};
 
 use super::Inner;
-use super::leader::{unavailable, unknown};
+use super::leader::unknown;
 use super::wire::{self, Affair, NewTable, NotDone, ProposeFault, Proposed};
 use crate::consensus::ProposeError;
 use crate::peers::{CallError, Channel};
@@ -146,10 +146,7 @@ impl Inner {
             return Some(leader);
         }
         let map = self.map();
-        let voters = match group {
-            GroupId::Meta => &map.meta,
-            GroupId::Data(partition) => map.partitions.get(usize::from(partition.0))?,
-        };
+        let voters = map.voters(group);
         voters.get(turn % voters.len().max(1)).copied()
     }
 
@@ -275,7 +272,21 @@ impl Inner {
             }
             sleep(PAUSE).await;
         }
-        Err(if may_have_been_done { unknown() } else { unavailable() })
+        Err(if may_have_been_done { unknown() } else { self.unavailable(GroupId::Meta) })
+    }
+
+    /// The reply to a command that nobody of a group could be found to do, with the
+    /// reason as far as it can be seen from here.
+    pub(super) fn unavailable(&self, group: GroupId) -> Fault {
+        let map = self.map();
+        let sentence = if map.cluster.is_none() {
+            "this node is in no cluster yet; nothing was done, send it later or to another node"
+        } else if !self.life.lock().hears_most(map.voters(group)) {
+            "this node hears no majority of the replicas: they are gone, or it is cut off; nothing was done, send it again"
+        } else {
+            "no leader took it in time; nothing was done, send it again"
+        };
+        Fault::new(Kind::Unavailable, sentence)
     }
 }
 

@@ -147,6 +147,7 @@ fn replies_within(
 #[test]
 fn without_a_majority_every_command_is_answered_within_its_time_and_told_why() {
     const MOST: Duration = Duration::from_millis(5_200);
+    const WHY: &str = "error unavailable: this node hears no majority of the replicas";
     let cluster = cluster(&[("WINTER_COMMAND_TIMEOUT", "4200ms")]);
     let first = standing(&cluster, 0).nodes.into_keys().next().unwrap();
     eventually("partitions are led in turn", || {
@@ -162,9 +163,7 @@ fn without_a_majority_every_command_is_answered_within_its_time_and_told_why() {
     replies_within(MOST, &cluster, last, &asked);
     replies_within(MOST, &cluster, last, &asked);
     for (lines, replies) in asked.iter().zip(replies_within(MOST, &cluster, last, &asked)) {
-        let is_told = |reply: &String| {
-            reply.starts_with("error unavailable: ") && reply.contains("nothing was done")
-        };
+        let is_told = |reply: &String| reply.starts_with(WHY) && reply.contains("nothing was done");
         assert!(replies.iter().all(is_told), "{lines}: {replies:?}");
     }
 }
@@ -180,7 +179,8 @@ fn where_a_majority_is_asked_for_reads_none_is_answered_without_it() {
     others.iter().for_each(|&number| cluster.pause(number));
     // Its lease would let it answer now.
     let unconfirmed = read(&mut wire);
-    let is_refused = |reply: &String| reply.starts_with("error unavailable: ");
+    let why = "error unavailable: no leader took it in time; nothing was done";
+    let is_refused = |reply: &String| reply.starts_with(why);
     assert!(unconfirmed.iter().all(is_refused), "nobody has confirmed this: {unconfirmed:?}");
     others.iter().for_each(|&number| cluster.resume(number));
     eventually("all is read again", || {
