@@ -8,6 +8,9 @@ pub const KEY_BYTES_MAX: usize = 65_535;
 pub const VALUE_BYTES_DEFAULT: usize = 16 << 20;
 /// The longest value that any setting may allow, in bytes.
 pub const VALUE_BYTES_MAX: usize = 512 << 20;
+/// The longest that one may allow in a cluster: a value is one message between nodes,
+/// and what shows that a leader is there waits behind it.
+pub const CLUSTER_VALUE_BYTES_MAX: usize = 32 << 20;
 /// Longest time to live, in milliseconds: what every client's number type can hold.
 pub const TTL_MILLIS_MAX: u64 = 1 << 53;
 /// Most arguments of one command, its name among them.

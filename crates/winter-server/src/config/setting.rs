@@ -179,7 +179,7 @@ pub const SETTINGS: [Setting; 25] = {
             "Memory that data may take before writes are refused; a share is of the cgroup's limit, or else of the machine's memory."),
         row(Name::MaxValue, Limits, "WINTER_MAX_VALUE", ("max-value", "max_value"), "16mb",
             Size { least: 1, most: VALUE_BYTES_MAX as u64 },
-            "The longest value."),
+            "The longest value; at most 32mb in a cluster."),
         row(Name::MaxConnections, Limits, "WINTER_MAX_CONNECTIONS", ("max-connections", "max_connections"), "10000",
             Count { least: 1, most: 1_000_000 },
             "Most connections of clients at a time; one more is told so and closed."),

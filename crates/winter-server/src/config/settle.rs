@@ -1,5 +1,7 @@
 //! Texts into a [`Config`], keeping every fault on the way.
 
+use winter_core::limits::CLUSTER_VALUE_BYTES_MAX;
+
 use super::accepts::{Accepts, size_text};
 use super::cluster::{APPLICATION_NAME_DEFAULT, ClusterConfig};
 use super::fault::{Origin, SettingFault, SettingFaults};
@@ -14,6 +16,7 @@ pub(super) fn settle(gathered: Gathered, machine: &Machine) -> Reading {
     settling.distributed = settling.required(Name::Distributed, Accepts::truth);
     let config = settling.config();
     settling.check_ports(&config);
+    settling.check_values(&config);
     settling.warn(&config);
     let effective = settling.effective(&config);
     let Settling { faults, warnings, .. } = settling;
@@ -128,6 +131,14 @@ impl Settling<'_> {
             };
             let first = first.setting().environment;
             self.fault(name, format!("port {port} is already that of {first}; give another"));
+        }
+    }
+
+    fn check_values(&mut self, config: &Config) {
+        if self.distributed && config.value_bytes_max > CLUSTER_VALUE_BYTES_MAX {
+            let most = size_text(CLUSTER_VALUE_BYTES_MAX as u64);
+            let sentence = format!("with IS_DISTRIBUTED=true it is {most} at the most");
+            self.fault(Name::MaxValue, sentence);
         }
     }
 

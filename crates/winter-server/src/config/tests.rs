@@ -292,6 +292,20 @@ fn a_distributed_node_needs_to_find_its_cluster() {
 }
 
 #[test]
+fn values_are_shorter_in_a_cluster() {
+    assert!(read("--max-value 512mb", &[], "").config.is_ok());
+    assert!(read("--distributed --seeds a:1 --max-value 32mb", &[], "").config.is_ok());
+    assert_eq!(
+        faults(&read("--distributed --peer-port 0", &["WINTER_MAX_VALUE=33mb"], "")),
+        "\
+3 settings are wrong:
+  --peer-port = '0' (flag): accepted is a port from 1 to 65535
+  --distributed = 'true' (flag): it needs DNS_SERVICE_NAME and DNS_APPLICATION_NAME, or WINTER_SEEDS
+  WINTER_MAX_VALUE = '33mb' (environment): with IS_DISTRIBUTED=true it is 32mb at the most"
+    );
+}
+
+#[test]
 fn cluster_settings_of_a_lone_node_are_warned_of() {
     let reading = read("--seeds a:1", &["WINTER_REPLICAS=3"], "");
     let expected = "without effect while IS_DISTRIBUTED is false: WINTER_SEEDS, WINTER_REPLICAS";
