@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use leaders::leaders;
 
-use super::meta::{Group, MemberState, Meta, Swap};
+use super::meta::{MemberState, Meta, Swap};
 use super::{GroupId, NodeId, PartitionId};
 
 /// Most voters of the meta group.
@@ -115,16 +115,6 @@ pub fn plan(meta: &Meta) -> Vec<Step> {
     }
     plan.balance();
     plan.steps
-}
-
-/// Groups whose change adds a member that is no longer up. If the change is
-/// not made yet, it is to be abandoned.
-pub fn hopeless(meta: &Meta) -> impl Iterator<Item = GroupId> {
-    let is_up = |node| meta.members().get(&node).is_some_and(|m| m.state == MemberState::Up);
-    let is_hopeless = move |group: &Group| {
-        group.change.and_then(|change| change.swap.add).is_some_and(|node| !is_up(node))
-    };
-    meta.groups().iter().filter(move |(_, group)| is_hopeless(group)).map(|(&id, _)| id)
 }
 
 /// A plan in the making.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use winter_core::cluster::meta::{MemberState, Meta, MetaCommand, MetaReply};
+use winter_core::cluster::meta::{Group, MemberState, Meta, MetaCommand, MetaReply};
 use winter_core::cluster::placement::{self, META_VOTERS_MAX, Step, Why};
 use winter_core::cluster::{GroupId, NodeId};
 
@@ -65,13 +65,22 @@ fn end(meta: &mut Meta, group: GroupId, made: bool) {
     assert_eq!(meta.apply(at(0), &command), MetaReply::Done);
 }
 
+/// Groups whose change adds a member that is no longer up: their leaders give it up.
+fn hopeless(meta: &Meta) -> Vec<GroupId> {
+    let is_up = |node| meta.members().get(&node).is_some_and(|m| m.state == MemberState::Up);
+    let added = |group: &Group| group.change.and_then(|change| change.swap.add);
+    let groups = meta.groups().iter();
+    let hopeless = groups.filter(|(_, group)| added(group).is_some_and(|node| !is_up(node)));
+    hopeless.map(|(&group, _)| group).collect()
+}
+
 /// Does as placement says until it says nothing more: how many steps of each kind.
 fn settle(meta: &mut Meta) -> BTreeMap<Why, usize> {
     let (mut steps, mut rounds) = (BTreeMap::new(), 0);
     loop {
         rounds += 1;
         assert!(rounds < 60, "placement does not come to rest: {:?}", placement::plan(meta));
-        for group in placement::hopeless(meta).collect::<Vec<_>>() {
+        for group in hopeless(meta) {
             end(meta, group, false);
         }
         for group in meta.groups().keys().copied().collect::<Vec<_>>() {
