@@ -311,7 +311,7 @@ impl Leader {
         let by = self.inner.node.clock.now().as_millis().saturating_sub(DUE_STAYS_MILLIS);
         let by = Timestamp::from_millis(by);
         let is_behind = || self.group.machine(|m| m.with(|replica| replica.is_behind(by)));
-        if self.group.is_leader() && is_behind() {
+        if is_behind() {
             // Whoever leads when it is lost looks again.
             drop(self.group.submit(entry::encode(&NOTHING).into()));
         }

@@ -143,7 +143,9 @@ impl Inner {
         changes().for_each(|(group, change)| self.change(group, change, &map));
         for (partition, group) in self.hosted.all_data() {
             group.machine(|machine| machine.with(|replica| replica.maintain(PAGES_PER_STEP)));
-            self.leader(group.clone()).tick_if_behind();
+            if group.is_leader() {
+                self.leader(group.clone()).tick_if_behind();
+            }
             if group.has_failed() {
                 return self.give_up("a partition has stopped on this node");
             }
