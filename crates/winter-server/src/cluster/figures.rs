@@ -161,7 +161,7 @@ impl Inner {
     pub(super) fn leader_of(&self, status: &Status) -> Option<NodeId> {
         if status.role == Role::Leader {
             let is_confirmed = status.quorum_age.is_some_and(|age| age < SILENCE_MAX);
-            return (is_confirmed || status.voters.len() == 1).then_some(self.me);
+            return (is_confirmed || status.voters().len() == 1).then_some(self.me);
         }
         status.leader.filter(|&leader| self.is_heard(leader))
     }

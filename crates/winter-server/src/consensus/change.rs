@@ -101,7 +101,7 @@ impl<M: Machine> Group<M> {
         }
         for _ in 0..STEPS_MAX {
             let now = self.status();
-            if self.is_leader() && !now.is_changing && now.voters == *voters {
+            if self.is_leader() && now.voter_sets == [voters.clone()] {
                 return Ok(());
             }
             let change = ChangeMembers::ReplaceAllVoters(voters.clone());
@@ -166,9 +166,9 @@ impl<M: Machine> Group<M> {
     /// [`ChangeError`], as of [`transfer_leader`](Self::transfer_leader).
     pub async fn step_down(&self) -> Result<(), ChangeError> {
         let status = self.status();
-        let others = status.voters.iter().filter(|&&node| node != self.me());
-        match others.min_by_key(|&&node| status.lag(node).unwrap_or(u64::MAX)) {
-            Some(&next) => self.transfer_leader(next).await,
+        let others = status.voters().into_iter().filter(|&node| node != self.me());
+        match others.min_by_key(|&node| status.lag(node).unwrap_or(u64::MAX)) {
+            Some(next) => self.transfer_leader(next).await,
             None => Ok(()),
         }
     }

@@ -41,14 +41,10 @@ pub struct Status {
     pub term: u64,
     /// The leader it knows of.
     pub leader: Option<NodeId>,
-    /// Those who vote. While a change is under way, of the old set and the new.
-    pub voters: BTreeSet<NodeId>,
-    /// The sets of which a majority each must agree: two while a change is under way.
+    /// The sets of voters of which a majority each must agree: two while a change is under way.
     pub voter_sets: Vec<BTreeSet<NodeId>>,
     /// Those who do not vote.
     pub learners: BTreeSet<NodeId>,
-    /// Whether the replicas are being changed.
-    pub is_changing: bool,
     /// Where each replica was when it was added.
     pub addresses: BTreeMap<NodeId, Address>,
     /// On the leader: how many entries each other replica has to go, and `None`
@@ -83,10 +79,8 @@ impl Status {
             role: role(&now),
             term: now.current_term,
             leader: now.current_leader,
-            voters: members.voter_ids().collect(),
             voter_sets: members.get_joint_config().clone(),
             learners: members.learner_ids().collect(),
-            is_changing: members.get_joint_config().len() > 1,
             addresses: addresses
                 .filter_map(|(node, seat)| Some((*node, seat.address.parse().ok()?)))
                 .collect(),
@@ -98,6 +92,18 @@ impl Status {
             purged: now.purged.next_index(),
             log_bytes: log.bytes(),
         }
+    }
+
+    /// Those who vote. While a change is under way, of the old set and the new.
+    #[must_use]
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        self.voter_sets.iter().flatten().copied().collect()
+    }
+
+    /// Whether those who vote are being changed.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.voter_sets.len() > 1
     }
 
     /// How many entries `node` has to go, on the leader.

@@ -96,10 +96,10 @@ impl Inner {
         }
         let since = *life.leads_since.entry(group).or_insert_with(Instant::now);
         let status = held.status();
-        let voters: Vec<NodeId> = status.voters.iter().copied().collect();
+        let voters: Vec<NodeId> = status.voters().into_iter().collect();
         let Some(&due) = voters.get(usize::from(partition.0) % voters.len().max(1)) else { return };
         let is_there = life.heard.get(&due).is_some_and(|at| at.elapsed() < 4 * PULSE);
-        let waits = is_changing || status.is_changing || since.elapsed() < LEADER_STAYS;
+        let waits = is_changing || status.is_changing() || since.elapsed() < LEADER_STAYS;
         if due == self.me || waits || !is_there || !life.busy.insert(group) {
             return;
         }
@@ -136,7 +136,7 @@ async fn make<M: Machine>(
     map: &Map,
 ) -> Result<bool, ChangeError> {
     let me = inner.me;
-    let voters = group.status().voters;
+    let voters = group.voters();
     let Swap { add, remove } = change.swap;
     let goes_itself = remove == Some(me) && voters.contains(&me);
     if goes_itself && voters.len() > 1 {

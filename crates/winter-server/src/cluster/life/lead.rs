@@ -29,8 +29,9 @@ impl Inner {
     pub(super) async fn lead(self: &Arc<Self>, meta: &Meta) {
         let Some(held) = self.hosted.meta() else { return };
         let status = held.status();
+        let voters = status.voters();
         let is_confirmed = || status.quorum_age.is_some_and(|age| age < UNCONFIRMED_MAX);
-        if status.voters.len() > 1 && !is_confirmed() {
+        if voters.len() > 1 && !is_confirmed() {
             return self.life.lock().silence.forget();
         }
         let others: BTreeSet<NodeId> =
@@ -45,10 +46,10 @@ impl Inner {
             log(held.remove_learner(node).await);
         }
         for (&node, member) in meta.members() {
-            let is_in = status.voters.contains(&node) || status.learners.contains(&node);
+            let is_in = voters.contains(&node) || status.learners.contains(&node);
             let address = &member.profile.attributes.address;
             let is_live = member.state != MemberState::Dead;
-            if is_live && !is_in && !status.is_changing && node != self.me {
+            if is_live && !is_in && !status.is_changing() && node != self.me {
                 // A leader that took the vote from itself leads a moment longer: the next one adds it.
                 log(held.add_learner(node, address, FIRST_INCARNATION).await);
             }
