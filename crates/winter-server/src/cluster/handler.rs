@@ -20,15 +20,14 @@ impl Handler for Desk {
     fn handle(&self, request: Request) -> Handling {
         let Some(inner) = self.0.upgrade() else { return Box::pin(async { Answer::Declined }) };
         let Request { from, channel, group, body, deadline } = request;
-        let deadline = inner.answers_by(deadline);
         match channel {
             Channel::CONSENSUS | Channel::SNAPSHOTS => Box::pin(async move {
                 let answered = inner.hosted.receive(from.node, group, body).await;
                 answered.map_or(Answer::Declined, Answer::Done)
             }),
             Channel::COMMANDS => Box::pin(async move {
-                let answered: Result<Bytes, NotDone> =
-                    inner.answer_here(group, &body, deadline).await;
+                let by = inner.answers_by(deadline);
+                let answered: Result<Bytes, NotDone> = inner.answer_here(group, &body, by).await;
                 let data_bytes = answered.as_ref().map_or(0, Bytes::len);
                 let reserved = inner.node.memory.reserve(data_bytes);
                 Answer::Done(reserved.cover(wire::encode_long(&answered, data_bytes)))
@@ -37,7 +36,8 @@ impl Handler for Desk {
                 let Some(several) = wire::decode::<Vec<(PartitionId, &[u8])>>(&body) else {
                     return Answer::Declined;
                 };
-                Answer::Done(inner.answer_several(several, deadline).await)
+                let by = inner.answers_by(deadline);
+                Answer::Done(inner.answer_several(several, by).await)
             }),
             Channel::MEMBERSHIP => {
                 let answer = match wire::decode(&body) {
