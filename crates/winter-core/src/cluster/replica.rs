@@ -128,7 +128,7 @@ impl Replica {
             partition: Partition::new(seed, first_version),
             clock: Timestamp::from_millis(0),
             slots: Vec::new(),
-            names: Names::default(),
+            names: Names::new(seed),
         }
     }
 
@@ -153,12 +153,19 @@ impl Replica {
     /// The table of that name, if one stands here: the latest, should there be two.
     #[must_use]
     pub fn table_by_name(&self, name: &str) -> Option<&Arc<Table>> {
-        self.table(self.names.latest(name)?)
+        self.names.latest(name, &self.slots)
     }
 
     /// Every table that stands here, by slot.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
         self.slots.iter().filter_map(|slot| slot.table.as_ref())
+    }
+
+    /// Bytes allocated: the partition's, and for the tables that it knows.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        let slots = self.slots.capacity() * size_of::<Slot>();
+        self.partition.allocated_bytes() + slots + self.names.allocated_bytes()
     }
 
     /// Applies an entry of the log.
@@ -249,12 +256,13 @@ impl Replica {
             return Reply::MissingTable;
         }
         let table = share(new, sink);
-        let left = std::mem::replace(slot, Slot { last: Some(table.id), table: Some(table) });
         // A slot is given out again only when all have let go; should one not have, it does now.
-        if let Some(left) = left.table {
+        if let Some(left) = slot.table.take() {
             self.detach(&left, sink);
         }
-        self.names.add(new.name, new.table);
+        let stands = Slot { last: Some(table.id), table: Some(Arc::clone(&table)) };
+        *self.slot(new.table.slot) = stands;
+        self.names.add(&table, &self.slots);
         Reply::Word("created")
     }
 
@@ -269,7 +277,7 @@ impl Replica {
     }
 
     fn detach(&mut self, table: &Table, sink: &mut impl Sink) {
-        self.names.remove(&table.name, NewTable::of(table).table);
+        self.names.remove(table);
         if let Some(slice) = self.partition.detach(table) {
             sink.free(slice);
         }

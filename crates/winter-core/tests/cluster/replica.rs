@@ -240,6 +240,31 @@ fn a_later_table_takes_the_slot_with_nothing_of_the_earlier() {
 }
 
 #[test]
+fn of_two_tables_of_a_name_the_later_is_meant() {
+    let mut replica = new();
+    let named = |replica: &Replica| replica.table_by_name("t").map(|table| table.id.0);
+    answers(&mut replica, 1, &[create(4, 1, "t"), create(3, 0, "t"), create(5, 2, "u")]);
+    assert_eq!(named(&replica), Some(4), "whichever came first");
+    answers(&mut replica, 2, &[Operation::Drop(table(4, 1))]);
+    assert_eq!(named(&replica), Some(3));
+    answers(&mut replica, 3, &[Operation::Drop(table(3, 0))]);
+    assert_eq!(named(&replica), None);
+}
+
+#[test]
+fn tables_without_entries_are_found_by_name_and_counted() {
+    let mut replica = new();
+    let before = replica.allocated_bytes();
+    let name = |n: u32| format!("t{n}");
+    for n in 0..1_000 {
+        answers(&mut replica, 1, &[create(u64::from(n) + 1, n, &name(n))]);
+    }
+    assert!((0..1_000).all(|n| replica.table_by_name(&name(n)).is_some_and(|t| t.slot == n)));
+    let each = (replica.allocated_bytes() - before) / 1_000;
+    assert!((20..100).contains(&each), "{each} bytes a table and partition");
+}
+
+#[test]
 fn time_is_the_highest_stamp() {
     let mut replica = new();
     answers(&mut replica, 1_000, &[create(1, 0, "t"), put(1, 0, b"a", 50)]);

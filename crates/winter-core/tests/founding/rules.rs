@@ -233,7 +233,10 @@ fn nodes_of_another_application_or_version_are_refused_and_named() {
     let mut node = Node::new(2, Some(2));
     let stranger = Message { application: "other".to_owned(), ..fresh(1, None) };
     for (answer, told) in [
-        (Ok(stranger.clone()), "is a node of the application \"other\""),
+        (
+            Ok(stranger.clone()),
+            "is a node of another application: it is of \"other\", this node of \"app\"",
+        ),
         (
             Err(Unheard::Version(7)),
             "speaks version 7 of the peer protocol, and this node version 1",

@@ -183,11 +183,15 @@ impl Leader {
         let mut tallied = (TableId(0), Tally::default());
         self.group.machine(|machine| {
             machine.with(|replica| {
+                let mut table: Option<Arc<Table>> = None;
                 for command in commands {
                     if room.left() == 0 {
                         break;
                     }
-                    let Some(table) = replica.table_by_name(command.table).cloned() else {
+                    if table.as_ref().is_none_or(|table| *table.name != *command.table) {
+                        table = replica.table_by_name(command.table).cloned();
+                    }
+                    let Some(table) = table.clone() else {
                         begun.push(Begun::Ended(Outcome::Done(Answer::MissingTable)));
                         continue;
                     };

@@ -129,7 +129,7 @@ pub(crate) struct DataMachine {
     /// Reads change where bytes lie, so even they want it to themselves.
     replica: Mutex<Replica>,
     shared: Arc<Host>,
-    /// The partition's bytes as the node's memory has them.
+    /// The replica's bytes as the node's memory has them.
     counted: AtomicUsize,
     supervision: Supervision,
 }
@@ -198,7 +198,7 @@ impl DataMachine {
 
     /// Counts what work has changed since it was last counted.
     fn settle(&self, replica: &Replica) {
-        let bytes = replica.partition().allocated_bytes();
+        let bytes = replica.allocated_bytes();
         let before = self.counted.swap(bytes, Ordering::Relaxed);
         self.shared.node.memory.count_store(before, bytes);
     }

@@ -228,6 +228,7 @@ impl Meta {
         self.index.by_name.insert(name.clone(), table.id);
         let table = MetaTable { table, name, options, state, since, revivals: 0 };
         let reply = answer(&table, true);
+        self.index.note(&table);
         self.tables.insert(table.table.id, table);
         Ok(reply)
     }
@@ -238,6 +239,7 @@ impl Meta {
         match table.state {
             TableState::Opening => {
                 (table.state, table.since) = (TableState::Open, clock);
+                self.index.note(table);
                 Ok(answer(table, true))
             }
             TableState::Open => Ok(answer(table, false)),
@@ -253,6 +255,7 @@ impl Meta {
         }
         (table.state, table.since) = (TableState::Dropping, clock);
         self.index.by_name.remove(&table.name);
+        self.index.note(table);
         Ok(answer(table, true))
     }
 
@@ -260,7 +263,7 @@ impl Meta {
         match self.tables.get(&id).map(|table| (table.state, table.table.slot)) {
             Some((TableState::Dropping, slot)) => {
                 self.tables.remove(&id);
-                self.index.slots.release(slot);
+                self.index.forget(id, slot);
                 Ok(MetaReply::Done)
             }
             Some((state, _)) => Err(Refusal::WrongTableState(state)),
@@ -275,6 +278,7 @@ impl Meta {
             return Err(Refusal::MissingTable);
         }
         table.revivals += 1;
+        self.index.note(table);
         Ok(MetaReply::Done)
     }
 
@@ -341,8 +345,10 @@ impl Meta {
         dead.into_iter().for_each(|node| self.forget(node));
         if begins_anew {
             // The only way back: a partition has to take them in once more.
-            let open = self.tables.values_mut().filter(|table| table.state == TableState::Open);
-            open.for_each(|table| (table.state, table.since) = (TableState::Opening, clock));
+            for table in self.tables.values_mut().filter(|t| t.state == TableState::Open) {
+                (table.state, table.since) = (TableState::Opening, clock);
+                self.index.note(table);
+            }
         }
         Ok(MetaReply::Done)
     }

@@ -209,6 +209,33 @@ struct Index {
     /// The tables that were not dropped.
     by_name: BTreeMap<String, TableId>,
     slots: Slots,
+    /// Those between two steps.
+    unsettled: BTreeSet<TableId>,
+    /// Those that have a quota.
+    quotas: BTreeSet<TableId>,
+    /// Those that were revived.
+    revived: BTreeSet<TableId>,
+}
+
+impl Index {
+    /// Takes in how a table stands now.
+    fn note(&mut self, table: &MetaTable) {
+        let put = |is_in, tables: &mut BTreeSet<TableId>| match is_in {
+            true => tables.insert(table.table.id),
+            false => tables.remove(&table.table.id),
+        };
+        put(table.state != TableState::Open, &mut self.unsettled);
+        put(table.options.has_quota(), &mut self.quotas);
+        put(table.revivals > 0, &mut self.revived);
+    }
+
+    /// Lets go of a table.
+    fn forget(&mut self, id: TableId, slot: u32) {
+        self.slots.release(slot);
+        for tables in [&mut self.unsettled, &mut self.quotas, &mut self.revived] {
+            tables.remove(&id);
+        }
+    }
 }
 
 impl Swap {
@@ -331,7 +358,38 @@ impl Meta {
 
     /// Tables between two steps, which somebody must go on with.
     pub fn unsettled_tables(&self) -> impl Iterator<Item = &MetaTable> {
-        self.tables.values().filter(|table| table.state != TableState::Open)
+        self.index.unsettled.iter().map(|id| &self.tables[id])
+    }
+
+    /// Tables that have a quota.
+    pub fn tables_with_quota(&self) -> impl Iterator<Item = &MetaTable> {
+        self.index.quotas.iter().map(|id| &self.tables[id])
+    }
+
+    /// Tables that were revived.
+    pub fn revived_tables(&self) -> impl Iterator<Item = &MetaTable> {
+        self.index.revived.iter().map(|id| &self.tables[id])
+    }
+
+    /// A copy of all but the tables, which may be many.
+    #[must_use]
+    pub fn without_tables(&self) -> Self {
+        let Self { clock, revision, format, founding, last_table, last_change, dissolved, .. } =
+            *self;
+        Self {
+            clock,
+            revision,
+            format,
+            founding,
+            members: self.members.clone(),
+            gone: self.gone.clone(),
+            tables: BTreeMap::new(),
+            groups: self.groups.clone(),
+            last_table,
+            last_change,
+            dissolved,
+            index: Index::default(),
+        }
     }
 
     /// Every group, the meta group first.

@@ -66,10 +66,13 @@ impl Meta {
     fn derive_index(&self) -> Index {
         let named = self.tables.values().filter(|table| table.state != TableState::Dropping);
         let used = self.slots_used().into_iter().filter(|&slot| slot < SLOTS_MAX).collect();
-        Index {
+        let mut index = Index {
             by_name: named.map(|table| (table.name.clone(), table.table.id)).collect(),
             slots: Slots::of(&used),
-        }
+            ..Index::default()
+        };
+        self.tables.values().for_each(|table| index.note(table));
+        index
     }
 
     fn slots_used(&self) -> BTreeSet<u32> {
@@ -86,9 +89,8 @@ impl Meta {
             && (self.dissolved.is_none() || self.tables.is_empty())
             && slots.len() == self.tables.len()
             && slots.last().is_none_or(|&last| last < SLOTS_MAX)
-            && self.index.slots == Slots::of(&slots)
             && named.count() == self.index.by_name.len()
-            && self.index.by_name.iter().all(|(name, id)| self.tables[id].name == *name)
+            && self.index == self.derive_index()
             && self.tables.keys().all(|id| id.0 <= self.last_table)
             && self.members.keys().all(|node| !self.gone.contains_key(node))
             && self.groups.values().all(|group| {

@@ -1,39 +1,51 @@
 //! Tables by name.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use smallvec::{SmallVec, smallvec};
+use hashbrown::HashTable;
 
-use crate::cluster::entry::TableRef;
+use super::Slot;
+use crate::store::{Seed, Table};
 
-/// Which tables have which name. Two may share one for a while: a later one
-/// may come before the earlier one's drop, and is the one that is meant.
-#[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<Box<str>, SmallVec<[TableRef; 1]>>);
+/// The slots of tables, by the tables' names. Two may share one for a while: a later one
+/// may come before the earlier one's drop. Every partition has one of these, so names
+/// stand in the tables alone.
+#[derive(Debug)]
+pub(super) struct Names {
+    seed: Seed,
+    slots: HashTable<u32>,
+}
 
 impl Names {
-    /// The latest table of that name.
-    pub(super) fn latest(&self, name: &str) -> Option<TableRef> {
-        self.0.get(name)?.last().copied()
+    /// No tables. Names are the clients', so who does not know `seed` cannot choose them
+    /// such that they are slow to find.
+    pub(super) const fn new(seed: Seed) -> Self {
+        Self { seed, slots: HashTable::new() }
     }
 
-    pub(super) fn add(&mut self, name: &str, table: TableRef) {
-        match self.0.get_mut(name) {
-            Some(tables) => {
-                tables.push(table);
-                tables.sort_unstable();
-            }
-            None => {
-                self.0.insert(name.into(), smallvec![table]);
-            }
-        }
+    /// The latest table of that name, of those in `slots`.
+    pub(super) fn latest<'a>(&self, name: &str, slots: &'a [Slot]) -> Option<&'a Arc<Table>> {
+        let same_hash = self.slots.iter_hash(self.seed.hash(name.as_bytes()));
+        let tables = same_hash.filter_map(|&slot| slots[slot as usize].table.as_ref());
+        tables.filter(|table| &*table.name == name).max_by_key(|table| table.id)
     }
 
-    pub(super) fn remove(&mut self, name: &str, table: TableRef) {
-        let tables = self.0.get_mut(name).expect("a table that stands has its name here");
-        tables.retain(|known| *known != table);
-        if tables.is_empty() {
-            self.0.remove(name);
-        }
+    /// Takes in a table that stands in `slots`.
+    pub(super) fn add(&mut self, table: &Table, slots: &[Slot]) {
+        let hash = |table: &Table| self.seed.hash(table.name.as_bytes());
+        let again = |&slot: &u32| slots[slot as usize].table.as_deref().map_or(0, hash);
+        self.slots.insert_unique(hash(table), table.slot, again);
+    }
+
+    /// Lets go of a table, before another stands in its slot.
+    pub(super) fn remove(&mut self, table: &Table) {
+        let hash = self.seed.hash(table.name.as_bytes());
+        let known = self.slots.find_entry(hash, |&slot| slot == table.slot);
+        known.expect("a table that stands has its name here").remove();
+    }
+
+    /// Bytes allocated for it.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.slots.allocation_size()
     }
 }

@@ -65,7 +65,8 @@ impl Inner {
                 self.decide(&MetaCommand::Dead(node)).await;
             }
         }
-        self.settle_left(meta);
+        let unsettled = |meta: &Meta| meta.unsettled_tables().cloned().collect::<Vec<_>>();
+        self.settle_left(&held.machine(|machine| unsettled(machine.meta())));
         // A group that was never led may still have to be begun by those that were founded with it.
         let partitions = meta.founding().map_or(0, |founding| usize::from(founding.partitions));
         if led >= partitions {
@@ -95,11 +96,11 @@ impl Inner {
 
     /// Goes on with tables that were left between two steps. How long one was is
     /// measured here: the time that the meta group has for it is another node's.
-    fn settle_left(self: &Arc<Self>, meta: &Meta) {
+    fn settle_left(self: &Arc<Self>, unsettled: &[MetaTable]) {
         let now = Instant::now();
         let mut life = self.life.lock();
-        let unsettled: Vec<&MetaTable> = meta.unsettled_tables().collect();
-        life.unsettled.retain(|step, _| unsettled.iter().any(|table| step_of(table) == *step));
+        let steps: BTreeSet<_> = unsettled.iter().map(step_of).collect();
+        life.unsettled.retain(|step, _| steps.contains(step));
         for table in unsettled {
             let since = life.unsettled.entry(step_of(table)).or_insert(now);
             if now.duration_since(*since) >= TABLE_STEP_MAX {

@@ -58,8 +58,8 @@ pub(crate) struct Progress {
     /// On the meta group's leader: the tables between two steps, and since when it sees them so.
     unsettled: BTreeMap<(TableId, TableState), Instant>,
     seen_revision: Option<u64>,
-    /// The meta group's state, as taken in last.
-    pub(super) meta: Option<Arc<Meta>>,
+    /// The meta group's state without the tables, as taken in last.
+    meta: Option<Arc<Meta>>,
     tables: bool,
     member_of: Option<ClusterId>,
     dissolved_at: Option<Instant>,
@@ -102,6 +102,20 @@ impl Progress {
     }
 }
 
+/// What of the meta group's tables concerns whoever follows it.
+struct TableNews {
+    are_any: bool,
+    /// Those that were revived, and how often.
+    revived: Vec<(TableId, u64)>,
+}
+
+impl TableNews {
+    fn of(meta: &Meta) -> Self {
+        let revived = meta.revived_tables().map(|table| (table.table.id, table.revivals));
+        Self { are_any: meta.tables().next().is_some(), revived: revived.collect() }
+    }
+}
+
 /// Looks after this node's part again and again.
 pub(crate) async fn run(inner: Arc<Inner>) {
     let mut revision = inner.revision.subscribe();
@@ -129,9 +143,12 @@ impl Inner {
             return;
         }
         if self.life.lock().seen_revision != Some(revision) {
-            let state = Arc::new(meta.machine(|machine| machine.meta().clone()));
+            let (state, tables) = meta.machine(|machine| {
+                let meta = machine.meta();
+                (Arc::new(meta.without_tables()), TableNews::of(meta))
+            });
             self.life.lock().meta = Some(Arc::clone(&state));
-            self.take_in(&state).await;
+            self.take_in(&state, &tables).await;
             self.life.lock().seen_revision = Some(state.revision());
         }
         let (map, state) = (self.map(), self.life.lock().meta.clone());
@@ -211,7 +228,7 @@ impl Inner {
     }
 
     /// Follows what the meta group has decided.
-    async fn take_in(self: &Arc<Self>, meta: &Meta) {
+    async fn take_in(self: &Arc<Self>, meta: &Meta, tables: &TableNews) {
         let map = Map::of(meta);
         let Some(cluster) = map.cluster else { return };
         let members = map.nodes();
@@ -226,10 +243,10 @@ impl Inner {
         if meta.is_gone(self.me) && !self.life.lock().is_leaving {
             return self.give_up(HELD_FOR_DEAD);
         }
-        self.note_membership(cluster, meta);
-        for table in meta.tables().filter(|table| table.revivals > 0) {
+        self.note_membership(cluster, meta, tables.are_any);
+        for &(table, revivals) in &tables.revived {
             for (_, held) in self.hosted.all_data() {
-                held.machine(|m| m.supervision().revive(table.table.id, table.revivals));
+                held.machine(|m| m.supervision().revive(table, revivals));
             }
         }
         for (&group, stands) in meta.groups() {
@@ -260,11 +277,10 @@ impl Inner {
     }
 
     /// Tells the founding that this node is a member, and whether there are tables.
-    fn note_membership(&self, cluster: ClusterId, meta: &Meta) {
+    fn note_membership(&self, cluster: ClusterId, meta: &Meta, tables: bool) {
         if !meta.is_live(self.me) {
             return;
         }
-        let tables = meta.tables().next().is_some();
         let input = {
             let mut life = self.life.lock();
             let input = if life.member_of != Some(cluster) {

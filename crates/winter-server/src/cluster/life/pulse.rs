@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::interval;
 use winter_core::cluster::GroupId;
-use winter_core::cluster::meta::MetaTable;
+use winter_core::cluster::meta::Meta;
 
 use crate::cluster::wire::{self, Affair, Pulse};
 use crate::cluster::{Inner, others};
@@ -45,12 +45,13 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 impl Inner {
     fn how_it_is(&self) -> Pulse {
-        let meta = self.life.lock().meta.clone();
-        let tables = meta.iter().flat_map(|meta| meta.tables());
-        let has_quota = |table: &&MetaTable| {
-            table.options.entries_max.is_some() || table.options.bytes_max.is_some()
+        let named = |meta: &Meta| {
+            let quotas = meta.tables_with_quota();
+            quotas.map(|table| (table.table.id, table.name.clone())).collect::<Vec<_>>()
         };
-        let quotas: Vec<_> = tables.filter(has_quota).map(|t| (t.table.id, &*t.name)).collect();
+        let meta = self.hosted.meta();
+        let named = meta.map(|meta| meta.machine(|m| named(m.meta()))).unwrap_or_default();
+        let quotas: Vec<_> = named.iter().map(|(id, name)| (*id, &**name)).collect();
         let led = self.hosted.all_data().into_iter().filter(|(_, group)| group.is_leader());
         Pulse {
             is_full: self.node.memory.is_full(),
