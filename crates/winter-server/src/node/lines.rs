@@ -1,7 +1,7 @@
 //! Lines of the log that clients cause: so many a second, lest one client fill a
 //! disk with them.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use crate::logging::Throttle;
 
@@ -26,14 +26,14 @@ impl Default for Lines {
 impl Lines {
     /// Whether a line may tell of a table that is made, dropped or revived.
     pub(crate) fn tables(&self) -> bool {
-        let times = self.tables.line(Instant::now());
+        let times = self.tables.line(Instant::now().into_std());
         left_out(times.map_or(0, |times| times - 1));
         times.is_some()
     }
 
     /// Tells of lines that were left out, if nothing has happened since.
     pub(crate) fn tell_rest(&self) {
-        left_out(self.tables.rest(Instant::now()).unwrap_or(0));
+        left_out(self.tables.rest(Instant::now().into_std()).unwrap_or(0));
     }
 }
 
