@@ -63,6 +63,9 @@ pub trait Sink {
         Arc::new(new.make())
     }
 
+    /// A table does not stand here any more.
+    fn dropped(&mut self, _: TableId) {}
+
     /// What a dropped table held, to be freed where nobody waits for it.
     fn free(&mut self, slice: Box<Slice>) {
         drop(slice);
@@ -278,6 +281,7 @@ impl Replica {
 
     fn detach(&mut self, table: &Table, sink: &mut impl Sink) {
         self.names.remove(table);
+        sink.dropped(table.id);
         if let Some(slice) = self.partition.detach(table) {
             sink.free(slice);
         }

@@ -15,7 +15,7 @@ use winter_core::cluster::replica::{Replica, Sink};
 use winter_core::cluster::snapshot::{Frozen, Receiving};
 use winter_core::fault::Fault;
 use winter_core::reply::Reply;
-use winter_core::store::{self, Partition, Slice};
+use winter_core::store::{self, Partition, Slice, TableId};
 use winter_core::time::Timestamp;
 
 use super::life::give_up;
@@ -242,6 +242,10 @@ impl Sink for Effects<'_> {
 
     fn table(&mut self, new: &NewTable<'_>) -> Arc<store::Table> {
         self.shared.tables.take_in(new)
+    }
+
+    fn dropped(&mut self, table: TableId) {
+        self.supervision.forget(table);
     }
 
     fn free(&mut self, slice: Box<Slice>) {

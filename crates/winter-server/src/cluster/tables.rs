@@ -13,17 +13,27 @@ const FREED_HERE_BYTES: usize = 1 << 20;
 /// One [`Table`] for all partitions of the node that have it: what the table
 /// holds is counted over all of them.
 #[derive(Debug, Default)]
-pub(crate) struct Tables(Mutex<BTreeMap<TableId, Weak<Table>>>);
+pub(crate) struct Tables(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    tables: BTreeMap<TableId, Weak<Table>>,
+    /// How many there were when those that are gone were last removed.
+    swept: usize,
+}
 
 impl Tables {
     /// The table, made if no partition has it yet.
     pub(crate) fn take_in(&self, new: &NewTable<'_>) -> Arc<Table> {
-        let mut tables = self.0.lock();
+        let Known { tables, swept } = &mut *self.0.lock();
         if let Some(table) = tables.get(&new.table.id).and_then(Weak::upgrade) {
             return table;
         }
+        if tables.len() > 2 * *swept {
+            tables.retain(|_, table| table.strong_count() > 0);
+            *swept = tables.len();
+        }
         let table = Arc::new(new.make());
-        tables.retain(|_, table| table.strong_count() > 0);
         tables.insert(table.id, Arc::downgrade(&table));
         table
     }

@@ -240,9 +240,9 @@ pub(crate) enum NotDone {
 pub(crate) enum Ask<'a> {
     /// Commands on keys, in order: `Vec<Command>`, for [`Outcome`]s.
     Keys(#[serde(borrow)] Vec<Command<'a>>),
-    /// Take a table in: for [`Settled`].
+    /// Take a table in: for `()`.
     Create(NewTable),
-    /// Let go of a table: for [`Settled`].
+    /// Let go of a table: for `()`.
     Drop(TableRef),
     /// Entries of a table that have not expired: for `Result<Option<u64>, Answer>`.
     Count(&'a str),

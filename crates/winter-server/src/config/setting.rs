@@ -225,7 +225,7 @@ pub const SETTINGS: [Setting; 25] = {
             "How a leader makes sure that it leads before it answers a read: lease trusts clocks to run alike, quorum asks a majority."),
         row(Name::CommandTimeout, Cluster, "WINTER_COMMAND_TIMEOUT", ("command-timeout", "command_timeout"), "5s",
             Span { least: MILLISECOND, most: HOUR },
-            "How long a command may look for those who can do it, until it is unavailable."),
+            "How long a command of a cluster may wait: for a leader, for room, for its outcome."),
     ]
 };
 

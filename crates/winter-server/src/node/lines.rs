@@ -33,7 +33,11 @@ impl Lines {
 
     /// Tells of lines that were left out, if nothing has happened since.
     pub(crate) fn tell_rest(&self) {
-        left_out(self.tables.rest(Instant::now().into_std()).unwrap_or(0));
+        let now = Instant::now().into_std();
+        left_out(self.tables.rest(now).unwrap_or(0));
+        if let Some(lines) = self.slow.rest(now) {
+            tracing::warn!(lines, "more slow commands");
+        }
     }
 }
 
