@@ -94,8 +94,8 @@ impl Hosted {
     /// What tables hold in the partitions that this node leads.
     pub(crate) fn led_usage(&self, tables: &[(TableId, &str)]) -> BTreeMap<u64, Usage> {
         let mut usage: BTreeMap<u64, Usage> = BTreeMap::new();
-        let led = self.data.read();
-        for group in led.values().filter(|group| !tables.is_empty() && group.is_leader()) {
+        let hosted = if tables.is_empty() { Vec::new() } else { self.all_data() };
+        for (_, group) in hosted.iter().filter(|(_, group)| group.is_leader()) {
             group.machine(|machine| {
                 machine.with(|replica| {
                     for &(id, name) in tables {

@@ -11,6 +11,7 @@ use winter_core::store::TableId;
 
 use super::Inner;
 use super::wire::{self, Affair, NotDone, Probe, ProbeAnswer};
+use crate::node::memory::Buffers;
 use crate::peers::{Answer, Channel, Handler, Handling, Peer, Request};
 
 /// Answers peers for a node that may be gone by then.
@@ -29,7 +30,7 @@ impl Handler for Desk {
                 let by = inner.answers_by(deadline);
                 let answered: Result<Bytes, NotDone> = inner.answer_here(group, &body, by).await;
                 let data_bytes = answered.as_ref().map_or(0, Bytes::len);
-                let reserved = inner.node.memory.reserve(data_bytes);
+                let reserved = inner.node.memory.reserve(Buffers::Answers, data_bytes);
                 Answer::Done(reserved.cover(wire::encode_long(&answered, data_bytes)))
             }),
             Channel::BATCHES => Box::pin(async move {
@@ -46,9 +47,7 @@ impl Handler for Desk {
                         Answer::Done(Bytes::new())
                     }
                     Some(Affair::Usage(id, name)) => {
-                        let usage = inner.hosted.led_usage(&[(TableId(id), &name)]);
-                        let usage = usage.values().next().copied().unwrap_or_default();
-                        Answer::Done(wire::encode(&usage))
+                        Answer::Done(wire::encode(&inner.claimed_usage_of(TableId(id), &name)))
                     }
                     _ => Answer::Declined,
                 };

@@ -1,4 +1,4 @@
-//! A session's commands on keys, and their way to the leaders of their partitions.
+//! The way of a session's commands on keys to the leaders of their partitions.
 //!
 //! A pipeline falls apart into as many parts as there are partitions, and most
 //! have but a command or two. So each node is asked once for all the parts that
@@ -16,15 +16,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
-use winter_core::command::KeyCommand;
-use winter_core::fault::Fault;
-use winter_core::store::{partition_of, table_hash};
 
 use super::Inner;
 use super::gathering::{Gathering, READ_BYTES_MAX, Room};
+use super::parts::{Keys, Part, Told, commands_of, is_read_only, rest_of};
 use super::router::PAUSE;
-use super::wire::{self, Answer, Ask, Command, NotDone, Outcome};
-use crate::node::memory::{Memory, Reserved};
+use super::wire::{self, Command, NotDone, Outcome};
+use crate::node::memory::{Buffers, Reserved};
 use crate::peers::{CallError, Channel};
 
 /// Bytes that reads have answered after which a session's other commands wait until its
@@ -32,130 +30,6 @@ use crate::peers::{CallError, Channel};
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
 /// Bytes that a part may be answered while this node's buffers are half full.
 const SCARCE_BYTES: usize = 16 << 10;
-
-/// A session's commands on keys, parted by whom they are for.
-#[derive(Debug)]
-pub struct Keys {
-    /// What is known already, in the commands' order.
-    answers: Vec<Option<Answer>>,
-    /// What is not, by the first command of each.
-    parts: Vec<Part>,
-    /// Counts both.
-    reserved: Reserved,
-}
-
-/// What a session is told.
-#[derive(Debug)]
-pub(crate) struct Told {
-    /// The first answers.
-    pub answers: Vec<Answer>,
-    /// Counts them, until they are the session's output.
-    pub reserved: Reserved,
-    /// What is left to be asked when the client has them.
-    pub rest: Option<Keys>,
-}
-
-/// Commands of one partition, in their order.
-#[derive(Debug)]
-struct Part {
-    partition: PartitionId,
-    /// Which of the session's commands they are.
-    places: Vec<usize>,
-    body: Bytes,
-    is_read_only: bool,
-    /// How much the first command answers, if that was too much.
-    needs: usize,
-}
-
-impl Keys {
-    /// Parts commands among `partitions`; without any, nobody can do them.
-    pub(super) fn part(
-        commands: &[KeyCommand<'_>],
-        partitions: Option<u16>,
-        memory: &Arc<Memory>,
-    ) -> Self {
-        let mut answers = Vec::new();
-        answers.resize_with(commands.len(), || None);
-        let mut reserved = memory.reserve(0);
-        let Some(partitions) = partitions else {
-            return Self { answers, parts: Vec::new(), reserved };
-        };
-        let mut parted: Vec<(u16, Vec<usize>)> = Vec::new();
-        for (place, command) in commands.iter().enumerate() {
-            let partition = partition_of(table_hash(command.table), command.key, partitions);
-            match parted.iter_mut().find(|(number, _)| *number == partition) {
-                Some((_, places)) => places.push(place),
-                None => parted.push((partition, vec![place])),
-            }
-        }
-        let part = |(number, places): (u16, Vec<usize>)| {
-            let keys = places.iter().map(|&place| Command::from(&commands[place])).collect();
-            Part {
-                partition: PartitionId(number),
-                body: wire::encode(&Ask::Keys(keys)),
-                is_read_only: places.iter().all(|&place| !commands[place].op.is_write()),
-                needs: 0,
-                places,
-            }
-        };
-        let parts: Vec<Part> = parted.into_iter().map(part).collect();
-        reserved.grow(bodies_bytes(&parts));
-        Self { answers, parts, reserved }
-    }
-
-    /// Bytes of what is known already.
-    fn known_bytes(&self) -> usize {
-        self.answers.iter().flatten().map(Answer::data_bytes).sum()
-    }
-
-    /// Notes what came of a part's first commands: the others, if there are any.
-    fn fill(
-        &mut self,
-        part: Part,
-        outcomes: Vec<Outcome>,
-        unavailable: impl Fn(GroupId) -> Fault,
-    ) -> Option<Part> {
-        let done = outcomes.len();
-        if done == 0 {
-            return Some(part);
-        }
-        for (&place, outcome) in part.places.iter().zip(outcomes) {
-            self.answers[place] =
-                Some(Answer::to(outcome, || unavailable(GroupId::Data(part.partition))));
-        }
-        (done < part.places.len()).then(|| part.after(done))
-    }
-
-    /// The answers up to the first that is not known, and whatever is left then.
-    fn split(mut self, unavailable: impl Fn(GroupId) -> Fault) -> Told {
-        let unasked = || unavailable(GroupId::Meta).into();
-        self.parts.sort_unstable_by_key(|part| part.places[0]);
-        let rest = self.parts.first().map(|part| part.places[0]).map(|known| {
-            let answers = self.answers.split_off(known);
-            let places = self.parts.iter_mut().flat_map(|part| &mut part.places);
-            places.for_each(|place| *place -= known);
-            let reserved = self.reserved.split_off(0);
-            let mut rest = Self { answers, parts: self.parts, reserved };
-            let bytes = rest.known_bytes() + bodies_bytes(&rest.parts);
-            rest.reserved.join(self.reserved.split_off(bytes));
-            rest
-        });
-        let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(unasked));
-        Told { answers: answers.collect(), reserved: self.reserved, rest }
-    }
-}
-
-fn bodies_bytes(parts: &[Part]) -> usize {
-    parts.iter().map(|part| part.body.len()).sum()
-}
-
-impl Part {
-    /// The part without its first `done` commands.
-    fn after(self, done: usize) -> Self {
-        let body = rest_of(&self.body, done, 0);
-        Self { places: self.places[done..].to_vec(), body, ..self }
-    }
-}
 
 /// What came of asking for a part together with others.
 enum First {
@@ -224,7 +98,7 @@ impl Inner {
         let memory = &self.node.memory;
         let mut firsts: Vec<First> = Vec::new();
         firsts.resize_with(parts.len(), || First::NotAsked);
-        let room = Room::soft(ANSWERS_BYTES_MAX, memory.reserve(0));
+        let room = Room::soft(ANSWERS_BYTES_MAX, memory.reserve(Buffers::Sessions, 0));
         let (mut here, mut begun) = (Gathering::with(room), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         let is_scarce = memory.buffers_are_half_full();
@@ -264,7 +138,7 @@ impl Inner {
         numbers: &[usize],
         deadline: Instant,
     ) -> (Vec<First>, Reserved) {
-        let mut reserved = self.node.memory.reserve(0);
+        let mut reserved = self.node.memory.reserve(Buffers::Sessions, 0);
         let several: Vec<_> =
             numbers.iter().map(|&n| (parts[n].partition, &*parts[n].body)).collect();
         self.counters.forwarded.bump();
@@ -308,7 +182,7 @@ impl Inner {
         several: Vec<(PartitionId, &[u8])>,
         deadline: Instant,
     ) -> Bytes {
-        let room = Room::hard(READ_BYTES_MAX, self.node.memory.reserve(0));
+        let room = Room::hard(READ_BYTES_MAX, self.node.memory.reserve(Buffers::Answers, 0));
         let (mut gathering, mut begun, mut others) =
             (Gathering::with(room), Vec::new(), Vec::new());
         for (number, &(partition, body)) in several.iter().enumerate() {
@@ -349,7 +223,7 @@ impl Inner {
         let memory = &self.node.memory;
         let group = GroupId::Data(part.partition);
         let count = part.places.len();
-        let mut reserved = memory.reserve(0);
+        let mut reserved = memory.reserve(Buffers::Sessions, 0);
         let mut done: Vec<Outcome> = Vec::with_capacity(count);
         let mut needs = part.needs;
         loop {
@@ -370,8 +244,10 @@ impl Inner {
             if begun > 0 {
                 reserved.join(granted);
                 reserved.grow(data_bytes(&outcomes).saturating_sub(needs));
+            } else {
+                drop(granted);
             }
-            let needed = self::needs(&outcomes[begun..]);
+            needs = self::needs(&outcomes[begun..]);
             done.extend(outcomes.into_iter().take(begun));
             if data_bytes(&done) >= ANSWERS_BYTES_MAX {
                 return (done, reserved);
@@ -381,10 +257,9 @@ impl Inner {
             }
             // Who has begun with some goes on with the others as soon as it is asked, and
             // who only lacks room here with one.
-            if begun == 0 && needed <= room {
+            if begun == 0 && needs <= room {
                 sleep(PAUSE).await;
             }
-            needs = needed;
         }
         let not_done = if needs > 0 { Outcome::NeedsRoom(needs as u64) } else { Outcome::NotDone };
         done.resize(count, not_done);
@@ -395,10 +270,10 @@ impl Inner {
     async fn room_for(&self, bytes: usize, deadline: Instant) -> Option<Reserved> {
         let memory = &self.node.memory;
         if bytes == 0 {
-            return Some(memory.reserve(0));
+            return Some(memory.reserve(Buffers::Sessions, 0));
         }
         loop {
-            let reserved = memory.try_reserve(bytes);
+            let reserved = memory.try_reserve(Buffers::Sessions, bytes);
             if reserved.is_some() || Instant::now() >= deadline {
                 return reserved;
             }
@@ -424,16 +299,6 @@ fn data_bytes(outcomes: &[Outcome]) -> usize {
     outcomes.iter().map(Outcome::data_bytes).sum()
 }
 
-/// Whether nothing that is asked of a partition writes.
-fn is_read_only(body: &[u8]) -> bool {
-    match wire::decode::<Ask<'_>>(body) {
-        Some(Ask::Keys(commands) | Ask::LongKeys { commands, .. }) => {
-            commands.iter().all(|command| !command.op().is_write())
-        }
-        _ => false,
-    }
-}
-
 /// What came of a part's commands, of which all but the `done` ones may have been
 /// done: a read has done nothing, whatever became of it.
 fn lost(body: &[u8], mut done: Vec<Outcome>) -> Vec<Outcome> {
@@ -443,25 +308,4 @@ fn lost(body: &[u8], mut done: Vec<Outcome>) -> Vec<Outcome> {
     };
     done.extend(rest.into_iter().map(outcome));
     done
-}
-
-/// The commands of a part from the `done`th on, with `room` for what they answer if
-/// that is not the usual.
-fn rest_of(body: &Bytes, done: usize, room: usize) -> Bytes {
-    if done == 0 && room == 0 {
-        return body.clone();
-    }
-    let commands = commands_of(body).split_off(done);
-    wire::encode(&match room {
-        0 => Ask::Keys(commands),
-        room => Ask::LongKeys { room: room as u64, commands },
-    })
-}
-
-/// The commands of a part.
-fn commands_of(body: &[u8]) -> Vec<Command<'_>> {
-    match wire::decode::<Ask<'_>>(body) {
-        Some(Ask::Keys(commands)) => commands,
-        _ => unreachable!("this node wrote it"),
-    }
 }

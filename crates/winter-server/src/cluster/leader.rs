@@ -13,6 +13,7 @@ use winter_core::command::KeyOp;
 use winter_core::fault::{Fault, Kind};
 use winter_core::reply::Reply;
 use winter_core::store::index::Tag;
+use winter_core::store::partition::Cost;
 use winter_core::store::{HashedKey, Seed, Table, TableId};
 use winter_core::time::Timestamp;
 
@@ -22,6 +23,7 @@ use super::machines::DataMachine;
 use super::usage::Claim;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
 use crate::consensus::{Group, ProposeError, ReadError, ReadPolicy};
+use crate::node::memory::Buffers;
 use crate::node::table::Tally;
 
 /// A replica of a partition on this node, asked as if it led: it says so if it does not.
@@ -110,7 +112,7 @@ impl Leader {
     /// Commands on keys: reads at once if there are only reads; else everything
     /// goes through the log in its order, reads among it. Reads answer up to `room` bytes.
     async fn answer_keys(&self, commands: &[Command<'_>], room: usize, deadline: Instant) -> Bytes {
-        let mut room = Room::hard(room, self.inner.limits.memory().reserve(0));
+        let mut room = Room::hard(room, self.inner.node.memory.reserve(Buffers::Answers, 0));
         let mut done: Vec<Outcome> = Vec::with_capacity(commands.len());
         let mut asked = Vec::new();
         loop {
@@ -125,7 +127,7 @@ impl Leader {
             if done.len() > before {
                 self.inner.measure(&table);
             } else {
-                self.inner.ask_usage(&table).await;
+                self.inner.ask_usage(&table, deadline).await;
                 asked.push(table.id);
             }
         }
@@ -164,8 +166,8 @@ impl Leader {
     }
 
     /// Begins with commands: with all, or up to a write whose table's quota has no room
-    /// for it, and which table that is. The write is refused instead when nothing was
-    /// begun with before it, and the members were `asked` of its table. Where there is no
+    /// for it, as far as is known, and which table that is. The write is refused instead
+    /// when nothing was begun with before it, and the members were `asked` of its table. Where there is no
     /// room for what a read answers, it and what follows have ended, with nothing done.
     fn begin(
         &self,
@@ -223,10 +225,13 @@ impl Leader {
                     longest_written = longest_written.max(written);
                     let mut tally = Tally { operations: 1, ..Tally::default() };
                     if answer.is_none() && is_write {
-                        match self.admit(is_full, replica, &table, now, key, &op) {
+                        let asked = asked.contains(&table.id);
+                        let cost = (is_full || table.usage.is_some())
+                            .then(|| replica.partition().cost(now, &table, key, &op));
+                        match self.admit(is_full, asked, &table, cost.flatten()) {
                             Ok(claim) => claims.extend(claim),
                             Err(fault) => {
-                                let may_find_room = is_under_way || !asked.contains(&table.id);
+                                let may_find_room = is_under_way || !asked;
                                 if fault.kind == Kind::Quota && may_find_room {
                                     short_of_room = Some(table);
                                     break;
@@ -280,28 +285,23 @@ impl Leader {
         Some(Begun::Ended(Outcome::Done(Answer::of(&reply))))
     }
 
-    /// Measures a write against the memory of every replica's node, and against
-    /// the table's quotas.
+    /// Measures what a write adds against the memory of every replica's node, and
+    /// against the table's quotas.
     fn admit(
         &self,
         is_full: bool,
-        replica: &Replica,
+        asked: bool,
         table: &Table,
-        now: Timestamp,
-        key: HashedKey<'_>,
-        op: &KeyOp<'_>,
+        cost: Option<Cost>,
     ) -> Result<Option<Claim>, Fault> {
-        if !is_full && table.usage.is_none() {
-            return Ok(None);
-        }
-        let Some(cost) = replica.partition().cost(now, table, key, op) else { return Ok(None) };
+        let Some(cost) = cost else { return Ok(None) };
         if is_full {
             return Err(Fault::new(
                 Kind::Memory,
                 "a node that holds this partition is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables",
             ));
         }
-        table.usage.as_ref().map(|_| self.inner.limits.admit(table, cost)).transpose()
+        table.usage.as_ref().map(|_| self.inner.limits.admit(table, cost, asked)).transpose()
     }
 
     /// Moves the partition's clock on to now, so that what has expired is gone.

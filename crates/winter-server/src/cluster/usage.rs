@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use winter_core::cluster::{GroupId, NodeId};
 use winter_core::fault::{Fault, Kind};
 use winter_core::store::partition::Cost;
 use winter_core::store::{Table, TableId};
 
+use super::Inner;
 use super::life::pulse::HEARD_LATELY;
 use super::wire::{self, Affair, Pulse, Usage};
-use super::{Inner, others};
 use crate::node::Node;
-use crate::node::memory::Memory;
 use crate::peers::Channel;
 
 /// How long members may take to tell what a table holds.
@@ -30,8 +29,8 @@ pub(crate) struct Limits {
     me: NodeId,
     node: Arc<Node>,
     known: Mutex<Known>,
-    /// One asks the members for all that wait.
-    asking: tokio::sync::Mutex<()>,
+    /// One measures at a time, so that what it finds is newer than what the one before found.
+    measuring: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -42,9 +41,12 @@ struct Known {
     under_way: BTreeMap<TableId, Usage>,
     /// What was let in here and is done, and not measured yet.
     done: BTreeMap<TableId, Usage>,
-    /// Of which tables all members were asked, and when last.
-    asked: BTreeMap<TableId, Instant>,
+    /// Of which tables the members are asked, by one for all that wait.
+    asking: BTreeMap<TableId, Arc<Asking>>,
 }
+
+/// When the members were asked of a table last.
+type Asking = tokio::sync::Mutex<Option<Instant>>;
 
 /// A write that was let in, until its outcome is known.
 #[derive(Debug)]
@@ -80,12 +82,7 @@ fn is_fresh(at: &Instant) -> bool {
 impl Limits {
     /// Nothing is known of others yet.
     pub(crate) fn new(me: NodeId, node: Arc<Node>) -> Self {
-        Self { me, node, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
-    }
-
-    /// What this node holds in memory.
-    pub(crate) fn memory(&self) -> &Arc<Memory> {
-        &self.node.memory
+        Self { me, node, known: Mutex::default(), measuring: Mutex::default() }
     }
 
     /// Takes in how a node is.
@@ -93,25 +90,38 @@ impl Limits {
         self.known.lock().pulses.insert(from, (Instant::now(), pulse));
     }
 
-    /// Takes in what a table holds in the partitions that a node leads.
+    /// Takes in what a table holds in the partitions that a node leads, if the node is
+    /// heard of.
     fn hear_of(&self, from: NodeId, table: TableId, usage: Usage) {
-        let mut known = self.known.lock();
-        let (at, pulse) =
-            known.pulses.entry(from).or_insert_with(|| (Instant::now(), Pulse::default()));
-        *at = Instant::now();
-        pulse.usage.insert(table.0, usage);
+        if let Some((_, pulse)) = self.known.lock().pulses.get_mut(&from) {
+            pulse.usage.insert(table.0, usage);
+        }
     }
 
-    /// What this node leads is about to be measured: what is done is part of that.
-    pub(crate) fn begin_measuring(&self) {
-        self.known.lock().done.clear();
+    /// Counts what was `done` before a measurement no longer beside it.
+    fn is_measured(&self, done: BTreeMap<TableId, Usage>) {
+        let mut known = self.known.lock();
+        for (table, (entries, bytes)) in done {
+            let Some(left) = known.done.get_mut(&table) else { continue };
+            (left.0, left.1) = (left.0 - entries, left.1 - bytes);
+            if *left == Usage::default() {
+                known.done.remove(&table);
+            }
+        }
+    }
+
+    /// Members that were heard of lately: what others hold, somebody else leads by now.
+    fn heard_lately(&self) -> Vec<NodeId> {
+        let known = self.known.lock();
+        let fresh = known.pulses.iter().filter(|(_, (at, _))| is_fresh(at));
+        fresh.map(|(&node, _)| node).filter(|&node| node != self.me).collect()
     }
 
     /// Forgets nodes that are no members any more.
     pub(crate) fn keep(&self, members: &BTreeSet<NodeId>) {
         let mut known = self.known.lock();
         known.pulses.retain(|node, _| members.contains(node));
-        known.asked.retain(|_, at| is_fresh(at));
+        known.asking.retain(|_, asking| Arc::strong_count(asking) > 1);
     }
 
     /// Whether one of `nodes` can take no more. They are looked up only if
@@ -126,11 +136,18 @@ impl Limits {
         !full.is_empty() && !full.is_disjoint(&nodes())
     }
 
-    /// Lets a write in that adds `cost` to `table`, if its quotas allow it.
+    /// Lets a write in that adds `cost` to `table`, if its quotas allow it; and if less
+    /// than half of them is taken, or all members were `asked`: what one of them has let
+    /// in since its pulse is not known here.
     ///
     /// # Errors
     /// `quota`.
-    pub(crate) fn admit(self: &Arc<Self>, table: &Table, cost: Cost) -> Result<Claim, Fault> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        table: &Table,
+        cost: Cost,
+        asked: bool,
+    ) -> Result<Claim, Fault> {
         let mut known = self.known.lock();
         let id = table.id;
         let held_by = |(at, pulse): &(Instant, Pulse)| {
@@ -147,7 +164,10 @@ impl Limits {
             ("MAXBYTES", bytes, cost.bytes, options.bytes_max),
         ]
         .into_iter()
-        .find(|&(_, held, more, most)| more > 0 && most.is_some_and(|most| held + more > most));
+        .find(|&(_, held, more, most)| {
+            let free = |most| if asked { most } else { most / 2 };
+            more > 0 && most.is_some_and(|most| held + more > free(most))
+        });
         if let Some((option, held, more, most)) = over {
             return Err(Fault::new(
                 Kind::Quota,
@@ -165,26 +185,52 @@ impl Limits {
 }
 
 impl Inner {
-    /// Measures what a table holds in the partitions that this node leads.
-    pub(crate) fn measure(&self, table: &Table) {
-        self.limits.known.lock().done.remove(&table.id);
-        let usage = self.hosted.led_usage(&[(table.id, &table.name)]);
-        let usage = usage.values().next().copied().unwrap_or_default();
-        self.limits.hear_of(self.me, table.id, usage);
+    /// Measures this node and what it leads.
+    pub(crate) fn measure_all(&self) -> Pulse {
+        let _one = self.limits.measuring.lock();
+        let done = self.limits.known.lock().done.clone();
+        let pulse = self.how_it_is();
+        self.heard(self.me, pulse.clone());
+        self.limits.is_measured(done);
+        pulse
     }
 
-    /// Has every member tell what a table holds in the partitions that it leads.
-    pub(crate) async fn ask_usage(&self, table: &Table) {
+    /// Measures what a table holds in the partitions that this node leads.
+    pub(crate) fn measure(&self, table: &Table) {
+        let _one = self.limits.measuring.lock();
+        let done = self.limits.known.lock().done.get(&table.id).copied();
+        let usage = self.led_usage_of(table.id, &table.name);
+        self.limits.hear_of(self.me, table.id, usage);
+        self.limits.is_measured(done.map(|done| (table.id, done)).into_iter().collect());
+    }
+
+    /// What a table holds in the partitions that this node leads.
+    fn led_usage_of(&self, table: TableId, name: &str) -> Usage {
+        self.hosted.led_usage(&[(table, name)]).values().next().copied().unwrap_or_default()
+    }
+
+    /// The same, and what is about to be written there.
+    pub(crate) fn claimed_usage_of(&self, table: TableId, name: &str) -> Usage {
+        let under_way = self.limits.known.lock().under_way.get(&table).copied();
+        let (claimed, led) = (under_way.unwrap_or_default(), self.led_usage_of(table, name));
+        (claimed.0 + led.0, claimed.1 + led.1)
+    }
+
+    /// Has every member that is heard of tell what a table holds in the partitions that it
+    /// leads, by the deadline.
+    pub(crate) async fn ask_usage(&self, table: &Table, deadline: Instant) {
         let wanted = Instant::now();
-        let _one = self.limits.asking.lock().await;
-        let asked = self.limits.known.lock().asked.get(&table.id).copied();
-        if asked.is_none_or(|asked| asked < wanted) {
+        let asking = Arc::clone(self.limits.known.lock().asking.entry(table.id).or_default());
+        if let Ok(mut asked) = timeout_at(deadline, asking.lock()).await
+            && asked.is_none_or(|asked| asked < wanted)
+        {
             let begun = Instant::now();
+            let deadline = deadline.min(begun + TELL_MAX);
             let ask = wire::encode(&Affair::Usage(table.id.0, table.name.to_string()));
-            let told = others(&self.map(), self.me).into_iter().map(|node| {
+            let told = self.limits.heard_lately().into_iter().map(|node| {
                 let ask = ask.clone();
                 async move {
-                    let (channel, deadline) = (Channel::MEMBERSHIP, begun + TELL_MAX);
+                    let channel = Channel::MEMBERSHIP;
                     let told = self.peers().call(node, channel, GroupId::Meta, ask, deadline).await;
                     // Of one that says nothing what it said last counts.
                     if let Some(usage) = told.ok().and_then(|told| wire::decode(&told)) {
@@ -193,7 +239,7 @@ impl Inner {
                 }
             });
             join_all(told).await;
-            self.limits.known.lock().asked.insert(table.id, begun);
+            *asked = Some(begun);
         }
         self.measure(table);
     }

@@ -18,14 +18,30 @@ const BUFFERS_LEAST: u64 = 64 << 20;
 pub struct Memory {
     limit: u64,
     store: AtomicI64,
-    buffers: AtomicI64,
+    sessions: AtomicI64,
+    answers: AtomicI64,
+}
+
+/// For whom something is buffered. What peers are answered goes out whatever the sessions
+/// wait for, so each has its own share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffers {
+    /// Clients of this node.
+    Sessions,
+    /// What peers have asked for.
+    Answers,
 }
 
 impl Memory {
     /// Nothing held, and `limit` bytes that may be.
     #[must_use]
     pub const fn new(limit: u64) -> Self {
-        Self { limit, store: AtomicI64::new(0), buffers: AtomicI64::new(0) }
+        Self {
+            limit,
+            store: AtomicI64::new(0),
+            sessions: AtomicI64::new(0),
+            answers: AtomicI64::new(0),
+        }
     }
 
     /// Bytes that may be held.
@@ -43,7 +59,7 @@ impl Memory {
     /// Bytes that are buffered for sessions and peers.
     #[must_use]
     pub fn buffers(&self) -> u64 {
-        u64::try_from(self.buffers.load(Ordering::Relaxed)).unwrap_or(0)
+        self.held(Buffers::Sessions) + self.held(Buffers::Answers)
     }
 
     /// Bytes counted in all.
@@ -72,34 +88,55 @@ impl Memory {
         )
     }
 
-    /// Whether buffers hold more than their share.
+    /// Whether sessions' buffers hold more than their share.
     #[must_use]
     pub fn buffers_are_full(&self) -> bool {
-        self.buffers() > self.buffers_share()
+        self.held(Buffers::Sessions) > self.share(Buffers::Sessions)
     }
 
-    /// Whether buffers hold so much that what is long should be waited with.
+    /// Whether sessions' buffers hold so much that what is long should be waited with.
     #[must_use]
     pub fn buffers_are_half_full(&self) -> bool {
-        self.buffers() > self.buffers_share() / 2
+        self.held(Buffers::Sessions) > self.share(Buffers::Sessions) / 2
     }
 
-    fn buffers_share(&self) -> u64 {
-        (self.limit / BUFFERS_SHARE).max(BUFFERS_LEAST).min(self.limit / 2)
+    fn share(&self, buffers: Buffers) -> u64 {
+        let share = (self.limit / BUFFERS_SHARE).max(BUFFERS_LEAST).min(self.limit / 2);
+        match buffers {
+            Buffers::Sessions => share,
+            Buffers::Answers => share / 2,
+        }
+    }
+
+    fn held(&self, buffers: Buffers) -> u64 {
+        u64::try_from(self.counter(buffers).load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    const fn counter(&self, buffers: Buffers) -> &AtomicI64 {
+        match buffers {
+            Buffers::Sessions => &self.sessions,
+            Buffers::Answers => &self.answers,
+        }
+    }
+
+    fn change(&self, buffers: Buffers, before: usize, after: usize) {
+        if before != after {
+            self.counter(buffers).fetch_add(difference(before, after), Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes that are buffered already, or will be whatever is said here.
     #[must_use]
-    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Reserved {
-        self.count_buffers(0, bytes);
-        Reserved { memory: Arc::clone(self), bytes, is_granted: false }
+    pub fn reserve(self: &Arc<Self>, buffers: Buffers, bytes: usize) -> Reserved {
+        self.change(buffers, 0, bytes);
+        Reserved { memory: Arc::clone(self), buffers, bytes, is_granted: false }
     }
 
     /// Counts bytes that are about to be buffered, if there is room: the last may pass
-    /// the buffers' share.
+    /// the share.
     #[must_use]
-    pub fn try_reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
-        let mut reserved = self.reserve(0);
+    pub fn try_reserve(self: &Arc<Self>, buffers: Buffers, bytes: usize) -> Option<Reserved> {
+        let mut reserved = self.reserve(buffers, 0);
         reserved.try_grow(bytes).then_some(reserved)
     }
 
@@ -113,9 +150,7 @@ impl Memory {
 
     /// Counts a change of what a session buffers, from `before` to `after` bytes.
     pub fn count_buffers(&self, before: usize, after: usize) {
-        if before != after {
-            self.buffers.fetch_add(difference(before, after), Ordering::Relaxed);
-        }
+        self.change(Buffers::Sessions, before, after);
     }
 }
 
@@ -123,6 +158,7 @@ impl Memory {
 #[derive(Debug)]
 pub struct Reserved {
     memory: Arc<Memory>,
+    buffers: Buffers,
     bytes: usize,
     is_granted: bool,
 }
@@ -130,16 +166,16 @@ pub struct Reserved {
 impl Reserved {
     /// Counts more, whether there is room or not.
     pub fn grow(&mut self, bytes: usize) {
-        self.memory.count_buffers(0, bytes);
+        self.memory.change(self.buffers, 0, bytes);
         self.bytes += bytes;
     }
 
-    /// Counts more, if there is room: the last may pass the buffers' share.
+    /// Counts more, if there is room: the last may pass the share.
     #[must_use]
     pub fn try_grow(&mut self, bytes: usize) -> bool {
         self.grow(bytes);
-        let others = self.memory.buffers().saturating_sub(bytes as u64);
-        let has_room = others <= self.memory.buffers_share();
+        let others = self.memory.held(self.buffers).saturating_sub(bytes as u64);
+        let has_room = others <= self.memory.share(self.buffers);
         if has_room {
             self.is_granted |= bytes > 0;
         } else {
@@ -154,8 +190,12 @@ impl Reserved {
         self.is_granted
     }
 
-    /// Takes over what `other` counts.
+    /// Takes over what `other` counts, for the same.
+    ///
+    /// # Panics
+    /// If it is for another.
     pub fn join(&mut self, mut other: Self) {
+        assert_eq!(self.buffers, other.buffers, "each has its share");
         self.bytes += std::mem::take(&mut other.bytes);
         self.is_granted |= other.is_granted;
     }
@@ -165,7 +205,7 @@ impl Reserved {
     pub fn split_off(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { memory: Arc::clone(&self.memory), bytes, is_granted: false }
+        Self { memory: Arc::clone(&self.memory), buffers: self.buffers, bytes, is_granted: false }
     }
 
     /// Counts until all copies of `buffer` are gone.
@@ -180,7 +220,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.memory.count_buffers(self.bytes, 0);
+        self.memory.change(self.buffers, self.bytes, 0);
     }
 }
 
@@ -214,13 +254,18 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_not_counted() {
         let memory = memory();
-        let mut held: Vec<_> = (0..4).map_while(|_| memory.try_reserve(LONG)).collect();
+        let mut held: Vec<_> =
+            (0..4).map_while(|_| memory.try_reserve(Buffers::Sessions, LONG)).collect();
         assert_eq!(held.len(), 4, "the last may pass 64 MiB");
         assert!(memory.buffers_are_full());
-        assert!(memory.try_reserve(LONG).is_none());
+        assert!(memory.try_reserve(Buffers::Sessions, LONG).is_none());
         assert_eq!(memory.buffers(), 4 * LONG as u64);
+        let answers: Vec<_> =
+            (0..4).map_while(|_| memory.try_reserve(Buffers::Answers, LONG)).collect();
+        assert_eq!(answers.len(), 2, "what peers are answered waits for no session");
+        drop(answers);
         held.truncate(3);
-        assert!(memory.try_reserve(LONG).is_some());
+        assert!(memory.try_reserve(Buffers::Sessions, LONG).is_some());
         held.clear();
         assert_eq!(memory.buffers(), 0);
     }
@@ -228,8 +273,8 @@ mod tests {
     #[test]
     fn what_is_reserved_counts_once_whoever_holds_it() {
         let memory = memory();
-        let mut first = memory.reserve(10);
-        first.join(memory.reserve(5));
+        let mut first = memory.reserve(Buffers::Sessions, 10);
+        first.join(memory.reserve(Buffers::Sessions, 5));
         assert_eq!(memory.buffers(), 15);
         let second = first.split_off(12);
         drop(first);

@@ -51,6 +51,18 @@ fn a_tables_quota_on_entries_holds_through_all_nodes() {
 }
 
 #[test]
+fn a_client_that_waits_for_its_replies_passes_no_quota() {
+    let cluster = winter().start();
+    let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    for most in [1, 2, 10, 100] {
+        create(&mut wires[0], &format!("t{most} MAXENTRIES {most}"));
+        let added = (0..2 * most + 10)
+            .filter(|n| wires[n % 3].ask(&format!("ADD t{most} k{n} v")).starts_with("added "));
+        assert_eq!(added.count(), most);
+    }
+}
+
+#[test]
 fn what_is_deleted_makes_room_in_a_quota_at_once() {
     let cluster = winter().start();
     let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
@@ -196,7 +208,8 @@ fn a_flood_through_all_nodes_passes_no_quota_for_longer_than_nodes_are_behind() 
         for n in 0.. {
             for (table, refusals) in tables.iter().zip(&refusals) {
                 let sent = Instant::now();
-                let reply = wire.ask(&format!("PUTNEW {table} {writer}.{n} {data}"));
+                // All of one length: a shorter one may find room where another did not.
+                let reply = wire.ask(&format!("PUTNEW {table} {writer}.{n:08} {data}"));
                 refusals.lock().unwrap().note(sent, reply);
             }
             if stop.load(Ordering::Relaxed) {

@@ -29,10 +29,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if map.cluster.is_none() {
             continue;
         }
-        inner.limits.begin_measuring();
-        let pulse = inner.how_it_is();
         inner.count_logs();
-        inner.heard(inner.me, pulse.clone());
+        let pulse = inner.measure_all();
         let body = wire::encode(&Affair::Pulse(pulse));
         for node in others(&map, inner.me) {
             let told = inner.peers().send(node, Channel::MEMBERSHIP, GroupId::Meta, body.clone());
@@ -44,7 +42,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    fn how_it_is(&self) -> Pulse {
+    /// How it is now.
+    pub(crate) fn how_it_is(&self) -> Pulse {
         let named = |meta: &Meta| {
             let quotas = meta.tables_with_quota();
             quotas.map(|table| (table.table.id, table.name.clone())).collect::<Vec<_>>()
