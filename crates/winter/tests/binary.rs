@@ -129,16 +129,19 @@ fn a_cluster_without_a_way_to_find_it_is_refused() {
     assert_eq!(status, 0, "{stdout}");
 }
 
+/// What `check-config` says of a setting.
+fn row_of(stdout: &str, name: &str) -> String {
+    let line = stdout.lines().find(|line| line.starts_with(name)).expect(name);
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn check_config_says_what_holds_and_why() {
     let mut command = winter(&["check-config", "--port", "7000"]);
     command.env("WINTER_MAX_MEMORY", "1gb").env("WINTER_COLOUR", "blue");
     let (status, stdout, stderr) = output(&mut command);
     assert_eq!(status, 0);
-    let row = |name: &str| {
-        let line = stdout.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    let row = |name| row_of(&stdout, name);
     assert_eq!(row("RECEPTOR_PORT"), "RECEPTOR_PORT 7000 flag");
     assert_eq!(row("WINTER_MAX_MEMORY"), "WINTER_MAX_MEMORY 1gb (1024 mb) environment");
     assert_eq!(row("WINTER_LOG "), "WINTER_LOG info default");
@@ -150,10 +153,7 @@ fn check_config_shows_no_value_for_what_is_wrong() {
     let mut command = winter(&["check-config", "--threads", "none", "--port", "x"]);
     let (status, stdout, stderr) = output(command.env("WINTER_MAX_MEMORY", "lots"));
     assert_eq!(status, 64);
-    let row = |name: &str| {
-        let line = stdout.lines().find(|line| line.starts_with(name)).expect(name);
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    let row = |name| row_of(&stdout, name);
     assert_eq!(row("WINTER_THREADS"), "WINTER_THREADS 'none' flag: wrong");
     assert_eq!(row("WINTER_MAX_MEMORY"), "WINTER_MAX_MEMORY 'lots' environment: wrong");
     assert_eq!(row("RECEPTOR_PORT"), "RECEPTOR_PORT 'x' flag: wrong");

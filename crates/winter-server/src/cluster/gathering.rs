@@ -25,7 +25,7 @@ pub(super) const READ_BYTES_MAX: usize = 256 << 10;
 
 /// So many bytes of answers find room even when the node's buffers are full: those who
 /// fill them with long values do not stop those who do not.
-const SHORT_BYTES: usize = 16 << 10;
+pub(super) const SHORT_BYTES: usize = 16 << 10;
 
 /// How much reads may answer yet.
 pub(super) struct Room {

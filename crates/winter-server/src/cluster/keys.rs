@@ -7,8 +7,8 @@
 //!
 //! Reads may answer far more than was asked. What a session is told at once is hence
 //! bounded: the client has the first answers before the others are asked for. A long
-//! answer is asked for when this node's buffers have room for it, and so is everything
-//! else while they are half full.
+//! answer is asked for when this node's buffers have room for it; while they are half
+//! full, so is whatever is not short.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
 use super::Inner;
-use super::gathering::{Gathering, READ_BYTES_MAX, Room};
+use super::gathering::{Gathering, READ_BYTES_MAX, Room, SHORT_BYTES};
 use super::parts::{Keys, Part, Told, commands_of, is_read_only, rest_of};
 use super::router::PAUSE;
 use super::wire::{self, Command, NotDone, Outcome};
@@ -28,8 +28,6 @@ use crate::peers::{CallError, Channel};
 /// Bytes that reads have answered after which a session's other commands wait until its
 /// client has taken these.
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
-/// Bytes that a part may be answered while this node's buffers are half full.
-const SCARCE_BYTES: usize = 16 << 10;
 
 /// What came of asking for a part together with others.
 enum First {
@@ -229,7 +227,7 @@ impl Inner {
         loop {
             let Some(granted) = self.room_for(needs, deadline).await else { break };
             let is_scarce = part.is_read_only && memory.buffers_are_half_full();
-            let room = if is_scarce { needs.max(SCARCE_BYTES) } else { needs };
+            let room = if is_scarce { needs.max(SHORT_BYTES) } else { needs };
             let body = rest_of(&part.body, done.len(), room);
             let outcomes: Vec<Outcome> =
                 match self.ask_leader(group, body, deadline, part.is_read_only).await {

@@ -1,6 +1,7 @@
 //! Limits that hold across the cluster: nodes tell each other, a few times a
 //! second, whether their memory is full and what tables with quotas hold in the
-//! partitions that they lead. Before a write is refused for a quota, each is asked.
+//! partitions that they lead. From half of a quota on, each is asked before a write
+//! is let in or refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -99,7 +100,7 @@ impl Limits {
     }
 
     /// Counts what was `done` before a measurement no longer beside it.
-    fn is_measured(&self, done: BTreeMap<TableId, Usage>) {
+    fn note_measured(&self, done: BTreeMap<TableId, Usage>) {
         let mut known = self.known.lock();
         for (table, (entries, bytes)) in done {
             let Some(left) = known.done.get_mut(&table) else { continue };
@@ -191,7 +192,7 @@ impl Inner {
         let done = self.limits.known.lock().done.clone();
         let pulse = self.how_it_is();
         self.heard(self.me, pulse.clone());
-        self.limits.is_measured(done);
+        self.limits.note_measured(done);
         pulse
     }
 
@@ -201,7 +202,7 @@ impl Inner {
         let done = self.limits.known.lock().done.get(&table.id).copied();
         let usage = self.led_usage_of(table.id, &table.name);
         self.limits.hear_of(self.me, table.id, usage);
-        self.limits.is_measured(done.map(|done| (table.id, done)).into_iter().collect());
+        self.limits.note_measured(done.map(|done| (table.id, done)).into_iter().collect());
     }
 
     /// What a table holds in the partitions that this node leads.
