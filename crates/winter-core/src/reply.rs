@@ -39,6 +39,17 @@ pub enum Reply<'a> {
     Fault(Fault),
 }
 
+impl Reply<'_> {
+    /// How long the entry's data in it is. Only reads answer any.
+    #[must_use]
+    pub const fn data_bytes(&self) -> usize {
+        match self {
+            Self::Data(data) | Self::VersionData(_, data) => data.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl From<Fault> for Reply<'_> {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)

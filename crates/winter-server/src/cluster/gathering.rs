@@ -9,7 +9,7 @@ use super::machines::DataMachine;
 use super::usage::Claim;
 use super::wire::{Answer, Outcome};
 use crate::consensus::{Batch, Gather, Group, ProposeError};
-use crate::node::memory::Reserved;
+use crate::node::memory::{Reserved, SHORT_BYTES};
 
 /// A command that was begun with.
 pub(super) enum Begun {
@@ -23,10 +23,6 @@ pub(super) enum Begun {
 /// for what would answer more.
 pub(super) const READ_BYTES_MAX: usize = 256 << 10;
 
-/// So many bytes of answers find room even when the node's buffers are full: those who
-/// fill them with long values do not stop those who do not.
-pub(super) const SHORT_BYTES: usize = 16 << 10;
-
 /// How much reads may answer yet.
 pub(super) struct Room {
     bytes: usize,
@@ -39,14 +35,14 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// So many bytes and no more, for a peer.
+    /// So many bytes and no more.
     pub(super) fn hard(bytes: usize, reserved: Reserved) -> Self {
         Self { bytes, is_soft: false, reserved, short: 0 }
     }
 
-    /// So many bytes and one more answer, for a session of this node.
-    pub(super) fn soft(bytes: usize, reserved: Reserved) -> Self {
-        Self { bytes, is_soft: true, reserved, short: 0 }
+    /// Whether the last of what comes now may answer more than there is room for.
+    pub(super) fn soften(&mut self, is_soft: bool) {
+        self.is_soft = is_soft;
     }
 
     /// Bytes that fit in yet.

@@ -18,11 +18,11 @@ use tokio::time::{Instant, sleep};
 use winter_core::cluster::{GroupId, NodeId, PartitionId};
 
 use super::Inner;
-use super::gathering::{Gathering, READ_BYTES_MAX, Room, SHORT_BYTES};
-use super::parts::{Keys, Part, Told, commands_of, is_read_only, rest_of};
+use super::gathering::{Gathering, READ_BYTES_MAX, Room};
+use super::parts::{Done, Keys, Part, Told, commands_of, is_read_only, rest_of};
 use super::router::PAUSE;
 use super::wire::{self, Command, NotDone, Outcome};
-use crate::node::memory::{Buffers, Reserved};
+use crate::node::memory::{Buffers, Reserved, SHORT_BYTES};
 use crate::peers::{CallError, Channel};
 
 /// Bytes that reads have answered after which a session's other commands wait until its
@@ -51,9 +51,10 @@ impl Inner {
             keys.parts = parts.split_off(1);
         }
         let first_place = parts.first().map_or(0, |part| part.places[0]);
-        let firsts = self.ask_together(&parts, &mut keys.reserved, deadline).await;
-        let mut left = Vec::new();
-        for (mut part, first) in parts.into_iter().zip(firsts) {
+        let is_first = |part: &Part| part.places[0] == first_place;
+        let (mut left, asked): (Vec<_>, Vec<_>) = parts.into_iter().partition(Part::is_long);
+        let firsts = self.ask_together(&asked, first_place, &mut keys.reserved, deadline).await;
+        for (mut part, first) in asked.into_iter().zip(firsts) {
             let outcomes = match first {
                 First::Answered(mut outcomes) => {
                     let begun = begun(&outcomes);
@@ -67,19 +68,35 @@ impl Inner {
             left.extend(keys.fill(part, outcomes, unavailable));
         }
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
-            let later = left.extract_if(.., |part| part.places[0] != first_place);
-            keys.parts.extend(later);
+            keys.parts.extend(left.extract_if(.., |part| !is_first(part)));
         }
+        let (mut long, left): (Vec<_>, Vec<_>) = left.into_iter().partition(Part::is_long);
         if !left.is_empty() {
             let asked = left.into_iter().map(|part| async move {
-                let done = self.run_part(&part, deadline).await;
+                let done = self.run_part(&part, is_first(&part), deadline).await;
                 (part, done)
             });
             for (part, done) in Box::pin(futures_util::future::join_all(asked)).await {
-                let (outcomes, reserved) = done;
-                keys.reserved.join(reserved);
-                let rest = keys.fill(part, outcomes, unavailable);
+                let rest = keys.take(part, done, unavailable);
+                let rests = if rest.as_ref().is_some_and(Part::is_long) {
+                    &mut long
+                } else {
+                    &mut keys.parts
+                };
+                rests.extend(rest);
+            }
+        }
+        // Who holds long answers and waits for an earlier one may wait for one who does the
+        // same: they are asked for in their order, and only the first waits for room.
+        long.sort_unstable_by_key(|part| part.places[0]);
+        for part in long {
+            let is_next = keys.parts.is_empty() && Instant::now() < deadline;
+            if is_first(&part) || is_next && keys.known_bytes() < ANSWERS_BYTES_MAX {
+                let done = self.run_part(&part, is_first(&part), deadline).await;
+                let rest = keys.take(part, done, unavailable);
                 keys.parts.extend(rest);
+            } else {
+                keys.parts.push(part);
             }
         }
         keys.split(unavailable)
@@ -90,19 +107,21 @@ impl Inner {
     async fn ask_together(
         self: &Arc<Self>,
         parts: &[Part],
+        first_place: usize,
         reserved: &mut Reserved,
         deadline: Instant,
     ) -> Vec<First> {
         let memory = &self.node.memory;
         let mut firsts: Vec<First> = Vec::new();
         firsts.resize_with(parts.len(), || First::NotAsked);
-        let room = Room::soft(ANSWERS_BYTES_MAX, memory.reserve(Buffers::Sessions, 0));
+        let room = Room::hard(READ_BYTES_MAX, memory.reserve(Buffers::Sessions, 0));
         let (mut here, mut begun) = (Gathering::with(room), Vec::new());
         let mut there: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
         let is_scarce = memory.buffers_are_half_full();
         for (number, part) in parts.iter().enumerate() {
             let leader = self.candidate(GroupId::Data(part.partition), None, 0);
             if leader == Some(self.me) {
+                here.room.soften(part.places[0] == first_place);
                 if self.begin_here(part.partition, &part.body, &mut here) {
                     begun.push(number);
                 }
@@ -212,71 +231,90 @@ impl Inner {
     }
 
     /// Does the commands of a partition, or the first of them if these answer so much
-    /// that the client should have that first: what came of them, and what counts that.
-    async fn run_part(
-        self: &Arc<Self>,
-        part: &Part,
-        deadline: Instant,
-    ) -> (Vec<Outcome>, Reserved) {
+    /// that the client should have that first, or the next one's answer is found to be
+    /// long and it may not wait for room.
+    async fn run_part(self: &Arc<Self>, part: &Part, may_wait: bool, deadline: Instant) -> Done {
         let memory = &self.node.memory;
         let group = GroupId::Data(part.partition);
         let count = part.places.len();
-        let mut reserved = memory.reserve(Buffers::Sessions, 0);
-        let mut done: Vec<Outcome> = Vec::with_capacity(count);
-        let mut needs = part.needs;
+        let reserved = memory.reserve(Buffers::Sessions, 0);
+        let mut done = Done { outcomes: Vec::with_capacity(count), needs: part.needs, reserved };
         loop {
-            let Some(granted) = self.room_for(needs, deadline).await else { break };
+            let Some(granted) = self.room_for(done.needs, may_wait, deadline).await else {
+                if may_wait {
+                    break;
+                }
+                return done;
+            };
             let is_scarce = part.is_read_only && memory.buffers_are_half_full();
-            let room = if is_scarce { needs.max(SHORT_BYTES) } else { needs };
-            let body = rest_of(&part.body, done.len(), room);
+            let room = if is_scarce { done.needs.max(SHORT_BYTES) } else { done.needs };
+            let body = rest_of(&part.body, done.outcomes.len(), room);
             let outcomes: Vec<Outcome> =
                 match self.ask_leader(group, body, deadline, part.is_read_only).await {
                     Ok(Some(answer)) => wire::decode(&answer).unwrap_or_default(),
                     Ok(None) => break,
-                    Err(()) => return (lost(&part.body, done), reserved),
+                    Err(()) => return done.lost(part),
                 };
-            if outcomes.len() != count - done.len() {
-                return (lost(&part.body, done), reserved);
+            if outcomes.len() != count - done.outcomes.len() {
+                return done.lost(part);
             }
             let begun = begun(&outcomes);
             if begun > 0 {
-                reserved.join(granted);
-                reserved.grow(data_bytes(&outcomes).saturating_sub(needs));
+                done.reserved.join(granted);
+                done.reserved.grow(data_bytes(&outcomes).saturating_sub(done.needs));
             } else {
                 drop(granted);
             }
-            needs = self::needs(&outcomes[begun..]);
-            done.extend(outcomes.into_iter().take(begun));
-            if data_bytes(&done) >= ANSWERS_BYTES_MAX {
-                return (done, reserved);
+            done.needs = needs(&outcomes[begun..]);
+            done.outcomes.extend(outcomes.into_iter().take(begun));
+            if done.outcomes.len() == count {
+                return done;
             }
-            if done.len() == count || Instant::now() >= deadline {
+            let is_its_turn = may_wait && done.outcomes.is_empty();
+            let is_much = data_bytes(&done.outcomes) >= ANSWERS_BYTES_MAX;
+            if is_much || done.needs > 0 && !is_its_turn {
+                return done;
+            }
+            if Instant::now() >= deadline {
                 break;
             }
             // Who has begun with some goes on with the others as soon as it is asked, and
             // who only lacks room here with one.
-            if begun == 0 && needs <= room {
+            if begun == 0 && done.needs <= room {
                 sleep(PAUSE).await;
             }
         }
-        let not_done = if needs > 0 { Outcome::NeedsRoom(needs as u64) } else { Outcome::NotDone };
-        done.resize(count, not_done);
-        (done, reserved)
+        done.given_up(count)
     }
 
-    /// Reserves room for a long answer, as soon as there is some.
-    async fn room_for(&self, bytes: usize, deadline: Instant) -> Option<Reserved> {
+    /// Reserves room for a long answer, as soon as there is some, or only at once.
+    async fn room_for(&self, bytes: usize, may_wait: bool, deadline: Instant) -> Option<Reserved> {
         let memory = &self.node.memory;
         if bytes == 0 {
             return Some(memory.reserve(Buffers::Sessions, 0));
         }
         loop {
             let reserved = memory.try_reserve(Buffers::Sessions, bytes);
-            if reserved.is_some() || Instant::now() >= deadline {
+            if reserved.is_some() || !may_wait || Instant::now() >= deadline {
                 return reserved;
             }
             sleep(PAUSE).await;
         }
+    }
+}
+
+impl Done {
+    /// All else may have been done.
+    fn lost(self, part: &Part) -> Self {
+        Self { outcomes: lost(&part.body, self.outcomes), ..self }
+    }
+
+    /// All `count` have an outcome: nothing was done of what is left.
+    fn given_up(mut self, count: usize) -> Self {
+        let needs = self.needs as u64;
+        let not_done = if needs > 0 { Outcome::NeedsRoom(needs) } else { Outcome::NotDone };
+        self.outcomes.resize(count, not_done);
+        self
     }
 }
 

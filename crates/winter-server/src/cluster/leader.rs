@@ -207,7 +207,8 @@ impl Leader {
                         }
                         let reply = read(replica, now, reference, key, &op);
                         // What a read answers after writes is known only when it is done.
-                        let bytes = reply.as_ref().map_or(0, data_bytes).max(longest_written);
+                        let bytes =
+                            reply.as_ref().map_or(0, Reply::data_bytes).max(longest_written);
                         if !room.take(bytes) {
                             return Err(bytes);
                         }
@@ -354,14 +355,6 @@ fn read<'a>(
             Some(Reply::Nil)
         }
         Read::NeedsTick => None,
-    }
-}
-
-/// How long an entry's data in a reply is.
-fn data_bytes(reply: &Reply<'_>) -> usize {
-    match reply {
-        Reply::Data(data) | Reply::VersionData(_, data) => data.len(),
-        _ => 0,
     }
 }
 

@@ -66,6 +66,7 @@ use router::Leaders;
 pub use simulated::{Held, View};
 use tables::Tables;
 use usage::Limits;
+pub(crate) use wire::Answer;
 use wire::Pulse;
 
 /// How long peers may take to let go of a node that stops.

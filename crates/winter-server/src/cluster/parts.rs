@@ -41,8 +41,18 @@ pub(super) struct Part {
     pub(super) places: Vec<usize>,
     pub(super) body: Bytes,
     pub(super) is_read_only: bool,
-    /// How much the first command answers, if that was too much.
+    /// How much the first command answers, if that is known to be long.
     pub(super) needs: usize,
+}
+
+/// What came of a part that was asked for alone.
+pub(super) struct Done {
+    /// What came of its first commands.
+    pub(super) outcomes: Vec<Outcome>,
+    /// How much the next one answers, if that was too much.
+    pub(super) needs: usize,
+    /// Counts it.
+    pub(super) reserved: Reserved,
 }
 
 impl Keys {
@@ -104,6 +114,18 @@ impl Keys {
         (done < part.places.len()).then(|| part.after(done))
     }
 
+    /// Notes what came of a part that was asked for alone: what is left of it.
+    pub(super) fn take(
+        &mut self,
+        part: Part,
+        done: Done,
+        unavailable: impl Fn(GroupId) -> Fault,
+    ) -> Option<Part> {
+        self.reserved.join(done.reserved);
+        let rest = self.fill(part, done.outcomes, unavailable)?;
+        Some(Part { needs: done.needs, ..rest })
+    }
+
     /// The answers up to the first that is not known, and whatever is left then.
     pub(super) fn split(mut self, unavailable: impl Fn(GroupId) -> Fault) -> Told {
         let unasked = || unavailable(GroupId::Meta).into();
@@ -128,6 +150,11 @@ fn bodies_bytes(parts: &[Part]) -> usize {
 }
 
 impl Part {
+    /// Whether its first answer is known to be long.
+    pub(super) fn is_long(&self) -> bool {
+        self.needs > 0
+    }
+
     /// The part without its first `done` commands.
     fn after(self, done: usize) -> Self {
         let body = rest_of(&self.body, done, 0);

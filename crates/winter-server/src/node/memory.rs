@@ -12,6 +12,10 @@ const BUFFERS_SHARE: u64 = 8;
 /// Less than this is no use: a few long values fill it.
 const BUFFERS_LEAST: u64 = 64 << 20;
 
+/// So many bytes of a reply find room even when buffers are full: those who fill them with
+/// what is long do not stop those who do not.
+pub(crate) const SHORT_BYTES: usize = 16 << 10;
+
 /// Counted memory: tables and partitions, and the buffers of sessions and of what peers
 /// are answered.
 #[derive(Debug)]
@@ -91,7 +95,14 @@ impl Memory {
     /// Whether sessions' buffers hold more than their share.
     #[must_use]
     pub fn buffers_are_full(&self) -> bool {
-        self.held(Buffers::Sessions) > self.share(Buffers::Sessions)
+        self.buffers_are_full_but_for(0)
+    }
+
+    /// Whether sessions' buffers but for so many bytes hold more than their share.
+    #[must_use]
+    pub fn buffers_are_full_but_for(&self, bytes: usize) -> bool {
+        let others = self.held(Buffers::Sessions).saturating_sub(bytes as u64);
+        others > self.share(Buffers::Sessions)
     }
 
     /// Whether sessions' buffers hold so much that what is long should be waited with.
@@ -117,6 +128,17 @@ impl Memory {
             Buffers::Sessions => &self.sessions,
             Buffers::Answers => &self.answers,
         }
+    }
+
+    /// Counts more, if there is room: the last may pass the share.
+    fn try_add(&self, buffers: Buffers, bytes: usize) -> bool {
+        self.change(buffers, 0, bytes);
+        let others = self.held(buffers).saturating_sub(bytes as u64);
+        let has_room = others <= self.share(buffers);
+        if !has_room {
+            self.change(buffers, bytes, 0);
+        }
+        has_room
     }
 
     fn change(&self, buffers: Buffers, before: usize, after: usize) {
@@ -152,6 +174,13 @@ impl Memory {
     pub fn count_buffers(&self, before: usize, after: usize) {
         self.change(Buffers::Sessions, before, after);
     }
+
+    /// Counts more of what a session is about to buffer, if there is room: the last may
+    /// pass the share.
+    #[must_use]
+    pub fn try_count_buffers(&self, bytes: usize) -> bool {
+        self.try_add(Buffers::Sessions, bytes)
+    }
 }
 
 /// Bytes of buffers that count until this is dropped.
@@ -173,13 +202,10 @@ impl Reserved {
     /// Counts more, if there is room: the last may pass the share.
     #[must_use]
     pub fn try_grow(&mut self, bytes: usize) -> bool {
-        self.grow(bytes);
-        let others = self.memory.held(self.buffers).saturating_sub(bytes as u64);
-        let has_room = others <= self.memory.share(self.buffers);
+        let has_room = self.memory.try_add(self.buffers, bytes);
         if has_room {
+            self.bytes += bytes;
             self.is_granted |= bytes > 0;
-        } else {
-            drop(self.split_off(bytes));
         }
         has_room
     }

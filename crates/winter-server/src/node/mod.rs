@@ -32,8 +32,8 @@ use memory::Memory;
 use reclaim::Dropped;
 use shards::Shards;
 
-pub(crate) use run_keys::GROUP_MAX;
-pub use run_keys::{GroupEnd, KeyRun};
+pub(crate) use run_keys::{GROUP_MAX, OUTPUT_SOFT_MAX};
+pub use run_keys::{GroupEnd, KeyRun, LongReplies};
 pub use survey::Survey;
 pub use table::Table;
 pub use table_cache::TableCache;

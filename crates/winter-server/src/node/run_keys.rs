@@ -18,6 +18,7 @@ use winter_core::reply::Reply;
 use winter_core::store::{HashedKey, Partition};
 use winter_core::time::Timestamp;
 
+use super::memory::SHORT_BYTES;
 use super::shards::{Shard, ShardSet, Shards};
 use super::table_cache::TableCache;
 use super::{Node, Table, faults};
@@ -26,6 +27,8 @@ use crate::stats::Outcome;
 /// Commands of a group at the most: enough for the misses of some to pass while
 /// the others are worked on.
 pub(crate) const GROUP_MAX: usize = 32;
+/// Replies wait in the output until it holds so many bytes; then they are sent.
+pub(crate) const OUTPUT_SOFT_MAX: usize = 1 << 20;
 
 /// What became of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,19 @@ pub enum GroupEnd {
     Done,
     /// So many commands were answered; the output is full for now.
     OutputFull(usize),
+    /// So many commands were answered; the next one's reply waits for room.
+    NeedsRoom(usize),
+}
+
+/// What is done with replies that are not short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongReplies {
+    /// They are written.
+    Written,
+    /// They wait, for the node's buffers are full.
+    Waiting,
+    /// They have waited for too long.
+    Refused,
 }
 
 /// How one thread runs commands on keys.
@@ -47,8 +63,8 @@ pub struct KeyRun<'n> {
     pub now: Timestamp,
     /// What replies are written in.
     pub dialect: Dialect,
-    /// How long the output may get before commands wait.
-    pub output_soft_max: usize,
+    /// Whether there is room for long replies.
+    pub long_replies: LongReplies,
 }
 
 /// A command, and where its key belongs.
@@ -86,6 +102,8 @@ struct Progress<'o> {
 enum Stop<'a> {
     /// The output is full for now.
     OutputFull,
+    /// The node's buffers are, and the reply is long.
+    BuffersFull,
     /// The table's quota may have room once expired entries are reclaimed.
     NeedsRoom(&'a Table),
 }
@@ -116,9 +134,11 @@ impl KeyRun<'_> {
             let mut progress = Progress { done: 0, reply_at, output, reclaimed };
             let stop = self.run_locked(left, &mut progress, &mut answered);
             left = &mut left[progress.done..];
+            let done = commands.len() - left.len();
             match stop {
                 None => break,
-                Some(Stop::OutputFull) => return GroupEnd::OutputFull(commands.len() - left.len()),
+                Some(Stop::OutputFull) => return GroupEnd::OutputFull(done),
+                Some(Stop::BuffersFull) => return GroupEnd::NeedsRoom(done),
                 Some(Stop::NeedsRoom(table)) => {
                     self.node.make_room(table, self.now);
                     reclaimed = true;
@@ -221,8 +241,10 @@ impl KeyRun<'_> {
         progress: &mut Progress<'_>,
         answered: &mut impl FnMut(Outcome),
     ) -> Option<Stop<'a>> {
+        let has_room = self.long_replies == LongReplies::Written;
+        let output_soft_max = if has_room { OUTPUT_SOFT_MAX } else { SHORT_BYTES };
         while let Some(work) = group.get(progress.done) {
-            if progress.output.len() > self.output_soft_max {
+            if progress.output.len() > output_soft_max {
                 return Some(Stop::OutputFull);
             }
             let Some(table) = work.table.filter(|table| !table.is_dropped()) else {
@@ -247,7 +269,13 @@ impl KeyRun<'_> {
                     }
                 }
             }
-            let reply = partition.apply(self.now, &table.core, work.key, op);
+            let mut reply = partition.apply(self.now, &table.core, work.key, op);
+            if !has_room && reply.data_bytes() > SHORT_BYTES {
+                if self.long_replies == LongReplies::Waiting {
+                    return Some(Stop::BuffersFull);
+                }
+                reply = buffers_full().into();
+            }
             self.answer(&reply, progress, answered);
         }
         None
@@ -307,6 +335,13 @@ impl KeyRun<'_> {
             ),
         )))
     }
+}
+
+fn buffers_full() -> Fault {
+    Fault::new(
+        Kind::Busy,
+        "all clients' buffers together hold too much for so long a reply; nothing was done, send it later",
+    )
 }
 
 /// Whether both are the same table, or neither was created.

@@ -79,13 +79,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::node::shards::Shards;
-    use crate::node::{KeyRun, TableCache};
+    use crate::node::{KeyRun, LongReplies, TableCache};
 
     fn put(node: &Node, table: &str, key: &str) {
         let op = KeyOp::Put(Write { data: b"data", ttl: None });
         let commands = [KeyCommand { table, key: key.as_bytes(), op }];
         let (now, dialect) = (node.clock.now(), Dialect::Line);
-        let run = KeyRun { node, worker: 0, now, dialect, output_soft_max: 1 << 20 };
+        let run = KeyRun { node, worker: 0, now, dialect, long_replies: LongReplies::Written };
         run.run(&mut TableCache::default(), &commands, &mut Vec::new(), |_| {});
     }
 

@@ -11,7 +11,7 @@ use winter_core::reply::Reply;
 use super::Session;
 use super::observe::Observed;
 use super::output::are_held;
-use crate::cluster::{Cluster, Keys, Told, Whole};
+use crate::cluster::{Answer, Cluster, Keys, Told, Whole};
 use crate::server::Shared;
 use crate::stats::Outcome;
 
@@ -75,6 +75,7 @@ impl Session {
         let (verbs, rest) = match asked {
             Asked::Keys(keys, mut verbs) => {
                 let Told { answers, reserved, rest } = cluster.run_keys(keys).await;
+                self.output.reserve_exact(answers.iter().map(Answer::reply_bytes).sum());
                 for (verb, answer) in verbs.iter().zip(&answers) {
                     self.keep_reply(&answer.reply(), Some(*verb), dialect);
                 }

@@ -27,6 +27,19 @@ impl Member {
         self.shared.node.memory.count_buffers(self.counted_bytes, held);
         self.counted_bytes = held;
     }
+
+    /// Whether the others' buffers take all the room that there is.
+    pub(super) fn others_fill_buffers(&self) -> bool {
+        self.shared.node.memory.buffers_are_full_but_for(self.counted_bytes)
+    }
+
+    /// Counts what they are about to hold, if there is room.
+    pub(super) fn try_count_buffers(&mut self, held: usize) -> bool {
+        let more = held.saturating_sub(self.counted_bytes);
+        let has_room = self.shared.node.memory.try_count_buffers(more);
+        self.counted_bytes += if has_room { more } else { 0 };
+        has_room
+    }
 }
 
 impl Drop for Member {

@@ -15,6 +15,7 @@ mod introspect;
 mod observe;
 mod output;
 mod request_timer;
+mod room;
 mod server_commands;
 mod subcommands;
 pub mod turn;
@@ -33,7 +34,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use winter_core::command::Verb;
-use winter_core::fault::{Fault, Kind};
+use winter_core::fault::Fault;
 
 use crate::net::{self, Stream};
 use crate::node::TableCache;
@@ -202,11 +203,14 @@ impl Session {
                 Event::Turn(end) => end,
                 Event::EndOfInput => return self.flush().await.map(|()| Left::Over),
                 Event::RequestTimeout => {
-                    let received = self.input.len();
-                    if request_timer.as_mut().is_some_and(|timer| timer.extend(received)) {
-                        continue;
+                    let Some(timer) = &mut request_timer else { continue };
+                    if !timer.extend(self.input.len()) {
+                        return Err(self.refuse_half_request().await);
                     }
-                    return Err(self.refuse_half_request().await);
+                    if timer.is_slow(self.input.len()) && self.others_wait() {
+                        return Err(self.refuse_for_memory().await);
+                    }
+                    continue;
                 }
                 Event::Drain => {
                     draining_since = Some(Instant::now());
@@ -231,6 +235,11 @@ impl Session {
                             None => self.turn_on_input(),
                         };
                     }
+                    TurnEnd::NeedsRoom => {
+                        self.state.refuses_long = !self.wait_for_room().await;
+                        end = self.turn_on_input();
+                        self.state.refuses_long = false;
+                    }
                     TurnEnd::Yield => {
                         // Others have their turn before this client's next.
                         tokio::task::yield_now().await;
@@ -238,9 +247,8 @@ impl Session {
                     }
                 }
             }
-            self.count_buffers();
-            if self.shared.node.memory.buffers_are_full() && self.input.len() > READ_BYTES {
-                return Err(self.refuse_for_memory().await);
+            if self.admit_input().await? {
+                request_timer = None;
             }
             self.time_request(&mut request_timer);
             if self.is_away() && !self.is_midway() && draining_since.is_none() {
@@ -366,17 +374,6 @@ impl Session {
     /// Whether a part of a command has come.
     fn is_midway(&self) -> bool {
         !self.input.is_empty() || self.state.is_skipping()
-    }
-
-    /// Refuses a command that there is no room to take in: it is let go first.
-    async fn refuse_for_memory(&mut self) -> Ended {
-        self.input = Vec::new();
-        self.count_buffers();
-        let fault = Fault::new(
-            Kind::Memory,
-            "all clients' buffers together hold too much to take this command in; send it later",
-        );
-        self.tell(&fault).await.err().unwrap_or(Ended::NoMemory)
     }
 
     async fn refuse_half_request(&mut self) -> Ended {

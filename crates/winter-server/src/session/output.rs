@@ -3,9 +3,10 @@
 use std::io;
 
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::ended::Ended;
+use super::room::{LOOK_EVERY, Pace};
 use super::{READ_BYTES, Session};
 
 /// The thread's output buffer is not kept when it has grown past this.
@@ -64,7 +65,7 @@ impl Session {
             let mut held = std::mem::take(&mut self.output);
             self.send_now(&mut held)?;
         }
-        let reserved = self.reserved.take();
+        let was_granted = self.reserved.take().is_some_and(|reserved| reserved.is_granted());
         if self.output.is_empty() {
             return Ok(());
         }
@@ -72,19 +73,35 @@ impl Session {
             return Err(Ended::TooMuchOutput);
         }
         self.count_buffers();
-        let was_granted = reserved.is_some_and(|reserved| reserved.is_granted());
-        let is_long = self.output.len() > READ_BYTES && !was_granted;
-        if is_long && self.shared.node.memory.buffers_are_full() {
+        let is_long = self.output.len() > READ_BYTES;
+        if is_long && !was_granted && self.member.others_fill_buffers() {
             return Err(Ended::TooMuchOutput);
         }
-        let mut sent = 0;
-        while sent < self.output.len() {
-            let wait = self.shared.node.config.write_timeout;
-            timeout(wait, self.stream.writable()).await.map_err(|_| Ended::SlowReader)??;
-            sent += self.try_send(&self.output[sent..])?;
-        }
+        self.send_all().await?;
         self.output = Vec::new();
         self.count_buffers();
+        Ok(())
+    }
+
+    async fn send_all(&mut self) -> Result<(), Ended> {
+        let (mut sent, mut pace) = (0, Pace::begin());
+        let mut writable_at = Instant::now();
+        while sent < self.output.len() {
+            let is_long = self.output.len() - sent > READ_BYTES;
+            let patience = self.shared.node.config.write_timeout;
+            let wait = patience.saturating_sub(writable_at.elapsed());
+            let wait = if is_long { wait.min(LOOK_EVERY) } else { wait };
+            if let Ok(writable) = timeout(wait, self.stream.writable()).await {
+                writable?;
+                sent += self.try_send(&self.output[sent..])?;
+                writable_at = Instant::now();
+            } else if writable_at.elapsed() >= patience {
+                return Err(Ended::SlowReader);
+            }
+            if is_long && pace.is_slow(sent) && self.others_wait() {
+                return Err(Ended::SlowReader);
+            }
+        }
         Ok(())
     }
 }

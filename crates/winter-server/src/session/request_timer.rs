@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::READ_BYTES;
+use super::room::{LOOK_EVERY, Pace};
+
 /// A command may take a second longer to arrive for each so many bytes that have come.
 const BYTES_PER_EXTRA_SECOND: usize = 64 << 10;
 
@@ -16,16 +19,18 @@ pub(super) struct RequestTimer {
     began: Instant,
     timeout: Duration,
     sleep: Pin<Box<Sleep>>,
+    pace: Pace,
 }
 
 impl RequestTimer {
     /// A command has begun to arrive, and has `timeout` to be whole.
     pub(super) fn begin(timeout: Duration) -> Self {
         let began = Instant::now();
-        Self { began, timeout, sleep: Box::pin(sleep_until(began + timeout)) }
+        let sleep = Box::pin(sleep_until(began + timeout.min(LOOK_EVERY)));
+        Self { began, timeout, sleep, pace: Pace::begin() }
     }
 
-    /// Ready when the time is over.
+    /// Ready when the time may be over, or the command should be looked at.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sleep.as_mut().poll(cx)
     }
@@ -35,7 +40,14 @@ impl RequestTimer {
     pub(super) fn extend(&mut self, received: usize) -> bool {
         let extra = Duration::from_secs((received / BYTES_PER_EXTRA_SECOND) as u64);
         let due = self.began + self.timeout + extra;
-        self.sleep.as_mut().reset(due);
-        due > Instant::now()
+        let now = Instant::now();
+        let is_long = received > READ_BYTES;
+        self.sleep.as_mut().reset(if is_long { due.min(now + LOOK_EVERY) } else { due });
+        due > now
+    }
+
+    /// Whether the command is long, and comes too slowly for others to wait.
+    pub(super) fn is_slow(&mut self, received: usize) -> bool {
+        received > READ_BYTES && self.pace.is_slow(received)
     }
 }

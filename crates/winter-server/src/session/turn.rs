@@ -15,12 +15,12 @@ use super::clients::Client;
 use super::far::{Asked, Far};
 use super::observe::{Observed, Pass};
 use super::server_commands::ServerContext;
-use crate::node::{GROUP_MAX, GroupEnd, KeyRun, Node, TableCache, faults};
+use crate::node::{
+    GROUP_MAX, GroupEnd, KeyRun, LongReplies, Node, OUTPUT_SOFT_MAX, TableCache, faults,
+};
 use crate::server::Shared;
 use crate::stats::{Outcome, WorkerStats};
 
-/// Replies wait in the output until it holds so many bytes; then they are sent.
-pub const OUTPUT_SOFT_MAX: usize = 1 << 20;
 /// A turn goes on to the next commands for so long; then other sessions have theirs.
 const TURN_MAX: Duration = Duration::from_millis(1);
 /// Lines of another protocol's bytes that a session may begin with.
@@ -51,6 +51,8 @@ pub struct State {
     pub replies: Replies,
     /// How many commands the last turn answered.
     pub answered: usize,
+    /// Whether a long reply has waited for room in vain, and is refused.
+    pub(super) refuses_long: bool,
     skip: Option<Skip>,
     scanned: usize,
     junk_lines: u32,
@@ -65,6 +67,7 @@ impl State {
             dialect: None,
             replies: Replies::On,
             answered: 0,
+            refuses_long: false,
             skip: None,
             scanned: 0,
             junk_lines: 0,
@@ -97,6 +100,8 @@ pub enum TurnEnd {
     /// The output is full, or the turn was long: send what there is, let others
     /// have their turn, then come back with the rest of the input.
     Yield,
+    /// Send the output, wait until there is room for a long reply, then come back.
+    NeedsRoom,
     /// Send the output, then let the cluster do this, then come back.
     Ask(Asked),
     /// Send the output, then close.
@@ -198,11 +203,15 @@ impl Turn<'_> {
             }
             let now = self.node().clock.at(pass.began);
             if !group.commands.is_empty() {
-                let done = self.run_group(&group, *dialect, now, output);
+                let (done, end) = match self.run_group(&group, *dialect, now, output) {
+                    GroupEnd::Done => (group.commands.len(), None),
+                    GroupEnd::OutputFull(done) => (done, Some(TurnEnd::Yield)),
+                    GroupEnd::NeedsRoom(done) => (done, Some(TurnEnd::NeedsRoom)),
+                };
                 pass.verbs.extend(group.verbs[..done].iter().copied());
-                if done < group.commands.len() {
+                if let Some(end) = end {
                     let at = if done == 0 { begin } else { group.ends[done - 1] };
-                    return (at, TurnEnd::Yield);
+                    return (at, end);
                 }
             }
             match barrier {
@@ -328,27 +337,28 @@ impl Turn<'_> {
         Barrier::None
     }
 
-    /// Runs a group: how many of its commands were answered.
+    /// Runs a group: how far that went.
     fn run_group(
         &mut self,
         group: &Group<'_>,
         dialect: Dialect,
         now: Timestamp,
         output: &mut Vec<u8>,
-    ) -> usize {
+    ) -> GroupEnd {
         let node = &self.shared.node;
         let stats = node.stats.worker(self.worker);
-        let keys =
-            KeyRun { node, worker: self.worker, now, dialect, output_soft_max: OUTPUT_SOFT_MAX };
+        let long_replies = match node.memory.buffers_are_full() {
+            false => LongReplies::Written,
+            true if self.state.refuses_long => LongReplies::Refused,
+            true => LongReplies::Waiting,
+        };
+        let keys = KeyRun { node, worker: self.worker, now, dialect, long_replies };
         let length_before = output.len();
         let mut verbs = group.verbs.iter();
         let answered = |outcome| stats.count(verbs.next().copied(), outcome);
         let end = keys.run(self.tables, &group.commands, output, answered);
         self.state.mute(output, length_before);
-        match end {
-            GroupEnd::Done => group.commands.len(),
-            GroupEnd::OutputFull(done) => done,
-        }
+        end
     }
 
     /// Runs a command that is not on a key: whether the session goes on.

@@ -178,3 +178,63 @@ fn the_room_of_a_long_command_does_not_stay_for_the_first_bytes_of_the_next() {
     assert!(buffers < 8 * (128 << 10), "{buffers}");
     drop(crowd);
 }
+
+/// Clients that ask for what is long and do not read, as many as there is room for.
+fn fill_buffers(server: &Server) -> Vec<Wire> {
+    let mut other = server.connect();
+    let mut greedy = Vec::new();
+    eventually("the buffers are full", || {
+        let wire = server.connect();
+        send_blindly(&wire, &b"GET t big\n".repeat(20));
+        greedy.push(wire);
+        (info(&mut other, "used_memory_buffers") > 16 << 20).then(|| std::mem::take(&mut greedy))
+    })
+}
+
+#[test]
+fn those_who_do_not_read_make_room_for_those_who_do() {
+    // Half of the limit is for buffers when it is small: 16 MiB. Nobody waits for the hour
+    // that clients are given when there is room.
+    let mut server = winter();
+    for wait in ["WINTER_WRITE_TIMEOUT", "WINTER_REQUEST_TIMEOUT"] {
+        server = server.set(wait, "60m");
+    }
+    let server = server.set("WINTER_MAX_MEMORY", "32mb").start();
+    let mut other = server.connect();
+    other.exchange("CREATE t\n", "created\n");
+    // The system takes in half of it.
+    let big = "x".repeat(8 << 20);
+    other.exchange(format!("PUTNEW t big {big}\n"), "ok\n");
+    other.exchange("PUTNEW t k v\n", "ok\n");
+    let greedy = fill_buffers(&server);
+    // What is short does not wait, and what is long waits for a moment.
+    other.exchange("GET t k\n", "v\n");
+    other.exchange("GET t big\n", format!("{big}\n"));
+    let greedier = fill_buffers(&server);
+    other.exchange(format!("PUTNEW t long {}\n", "x".repeat(1 << 20)), "ok\n");
+    drop((greedy, greedier));
+    alone(&mut other);
+    assert!(info(&mut other, "used_memory_buffers") < 64 << 10);
+}
+
+#[test]
+fn those_who_do_not_go_on_make_room_for_those_who_do() {
+    let server =
+        winter().set("WINTER_REQUEST_TIMEOUT", "60m").set("WINTER_MAX_MEMORY", "32mb").start();
+    let mut other = server.connect();
+    other.exchange("CREATE t\n", "created\n");
+    let halves: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for wire in &halves {
+        send_blindly(wire, b"*4\r\n$3\r\nPUT\r\n$1\r\nt\r\n$1\r\nk\r\n$8000000\r\n");
+        send_blindly(wire, &vec![b'x'; 4 << 20]);
+    }
+    eventually("the buffers are full", || {
+        (info(&mut other, "used_memory_buffers") > 16 << 20).then_some(())
+    });
+    let data = "x".repeat(1 << 20);
+    other.exchange("PUTNEW t k v\n", "ok\n");
+    other.exchange(format!("PUTNEW t long {data}\n"), "ok\n");
+    other.exchange("GET t long\n", format!("{data}\n"));
+    drop(halves);
+    alone(&mut other);
+}

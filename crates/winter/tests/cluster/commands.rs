@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Reply, Wire, request};
+use winter_testkit::{Reply, Wire, eventually, request};
 
 use crate::watch::{create, value_of};
 use crate::winter;
@@ -237,4 +237,41 @@ fn many_clients_that_read_long_values_are_all_answered_and_cost_a_node_little() 
         eprintln!("through node {number}: {held:?}");
         assert!(held.iter().all(|&held| held < 128 << 20), "through node {number}: {held:?}");
     }
+}
+
+#[test]
+fn clients_that_read_nothing_keep_no_long_reply_from_the_others() {
+    const LENGTH: usize = 4 << 20;
+    // Without room for them, clients that do not read would keep it for an hour.
+    let settings = [
+        ("WINTER_MAX_MEMORY", "128mb"),
+        ("WINTER_COMMAND_TIMEOUT", "60s"),
+        ("WINTER_WRITE_TIMEOUT", "60m"),
+    ];
+    let cluster = settings.iter().fold(winter(), |nodes, (name, value)| nodes.set(name, value));
+    let cluster = cluster.start();
+    create(&mut cluster.connect(0), "t");
+    let mut wire = cluster.connect(0);
+    let value = "v".repeat(LENGTH);
+    for key in ["a", "b", "c", "d"] {
+        wire.exchange(request(&["PUTNEW", "t", key, &value]), "+ok\r\n");
+    }
+    let gets: Vec<u8> =
+        ["a", "b", "c", "d"].iter().flat_map(|key| request(&["GET", "t", key])).collect();
+    let greedy: Vec<_> = (0..40)
+        .map(|_| {
+            let mut wire = cluster.connect(1);
+            wire.send(gets.repeat(5));
+            wire
+        })
+        .collect();
+    eventually("the buffers are full", || {
+        (value_of(&cluster, 1, "winter_memory_buffers_bytes") > 64 << 20).then_some(())
+    });
+    let mut wire = cluster.connect(1);
+    for key in ["a", "b", "c", "d"] {
+        wire.exchange(request(&["GET", "t", key]), format!("${LENGTH}\r\n{value}\r\n"));
+    }
+    wire.exchange(request(&["PUTNEW", "t", "e", &value]), "+ok\r\n");
+    drop(greedy);
 }

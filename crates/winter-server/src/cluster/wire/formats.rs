@@ -4,9 +4,11 @@
 use std::fmt::Debug;
 
 use winter_core::cluster::Attributes;
+use winter_core::fault::Kind;
 use winter_core::store::TableId;
 use winter_testkit::hex;
 
+use super::keys::{Data, Op, WORDS};
 use super::*;
 
 /// What to do about other bytes: a variant or a field that is added at the end adds

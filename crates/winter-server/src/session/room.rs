@@ -1,0 +1,99 @@
+//! Room in the node's buffers for what is long.
+//!
+//! A long command is taken in, and a long reply begun, when there is room for it. While
+//! there is none, whoever holds much has to move: clients that stand still make room for
+//! those that wait, so that a crowd that asks and does not read, or begins and does not
+//! go on, stops the others for a moment and not for as long as it likes.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use winter_core::fault::{Fault, Kind};
+
+use super::ended::Ended;
+use super::{READ_BYTES, Session};
+
+/// What waits for room looks for it so often.
+const PAUSE: Duration = Duration::from_millis(20);
+/// What finds no room for so long is refused.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked at whether a session that holds much moves.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// While others wait, a session that holds much moves so many bytes ...
+const PACE_BYTES: usize = 64 << 10;
+/// ... in this time.
+const PACE_TIME: Duration = Duration::from_secs(1);
+
+/// How fast bytes move, to a client or from it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    since: Instant,
+    moved: usize,
+}
+
+impl Pace {
+    /// They begin to.
+    pub(super) fn begin() -> Self {
+        Self { since: Instant::now(), moved: 0 }
+    }
+
+    /// Whether it is too slow for others to wait, now that so many have moved in all.
+    pub(super) fn is_slow(&mut self, moved: usize) -> bool {
+        if moved >= self.moved + PACE_BYTES {
+            *self = Self { since: Instant::now(), moved };
+        }
+        self.since.elapsed() >= PACE_TIME
+    }
+}
+
+impl Session {
+    /// Whether others wait for room.
+    pub(super) fn others_wait(&self) -> bool {
+        self.shared.node.memory.buffers_are_full()
+    }
+
+    /// Waits for room for a long reply: whether there is any.
+    pub(super) async fn wait_for_room(&self) -> bool {
+        let deadline = Instant::now() + WAIT_MAX;
+        while self.others_wait() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(PAUSE).await;
+        }
+        true
+    }
+
+    /// Makes room for more of a long command as soon as there is some: whether that took a
+    /// while. Nothing is read meanwhile. What is announced and does not come takes no room.
+    pub(super) async fn admit_input(&mut self) -> Result<bool, Ended> {
+        self.count_buffers();
+        let (length, held) = (self.input.len(), self.input.capacity());
+        if length <= READ_BYTES || held - length >= READ_BYTES {
+            return Ok(false);
+        }
+        let room = 2 * held;
+        let deadline = Instant::now() + WAIT_MAX;
+        let mut has_waited = false;
+        while !self.member.try_count_buffers(room + self.output.capacity()) {
+            if Instant::now() >= deadline {
+                return Err(self.refuse_for_memory().await);
+            }
+            has_waited = true;
+            sleep(PAUSE).await;
+        }
+        self.input.reserve_exact(room - length);
+        Ok(has_waited)
+    }
+
+    /// Refuses a command that there is no room to take in: it is let go first.
+    pub(super) async fn refuse_for_memory(&mut self) -> Ended {
+        self.input = Vec::new();
+        self.count_buffers();
+        let fault = Fault::new(
+            Kind::Memory,
+            "all clients' buffers together hold too much to take this command in; send it later",
+        );
+        self.tell(&fault).await.err().unwrap_or(Ended::NoMemory)
+    }
+}
