@@ -12,7 +12,7 @@ use winter_core::cluster::{Address, ClusterId, GroupId, NodeId, PartitionId};
 use winter_core::store::{Seed, TableId};
 
 use super::machines::{DataMachine, MetaMachine};
-use super::wire::Usage;
+use super::usage::Usage;
 use crate::consensus::{self, Answer, Group, Lane, Transport, TransportError};
 use crate::peers::{CallError, Channel, Peers};
 
@@ -103,9 +103,8 @@ impl Hosted {
                         let named = replica.table_by_name(name).filter(|table| table.id == id);
                         let Some(table) = named.cloned() else { continue };
                         let held = replica.partition().holdings(&table);
-                        let sum = usage.entry(id.0).or_default();
-                        sum.0 += held.entries;
-                        sum.1 += held.bytes;
+                        let held = Usage { entries: held.entries, bytes: held.bytes };
+                        *usage.entry(id.0).or_default() += held;
                     }
                 });
             });

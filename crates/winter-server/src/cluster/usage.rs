@@ -4,11 +4,13 @@
 //! is let in or refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{AddAssign, SubAssign};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use winter_core::cluster::{GroupId, NodeId};
 use winter_core::fault::{Fault, Kind};
@@ -17,12 +19,35 @@ use winter_core::store::{Table, TableId};
 
 use super::Inner;
 use super::life::pulse::HEARD_LATELY;
-use super::wire::{self, Affair, Pulse, Usage};
+use super::wire::{self, Affair, Pulse};
 use crate::node::Node;
 use crate::peers::Channel;
 
 /// How long members may take to tell what a table holds.
 const TELL_MAX: Duration = Duration::from_millis(300);
+
+/// What counts against a table's quotas. Members tell each other of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of entries and their slots.
+    pub bytes: u64,
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+    }
+}
+
+impl SubAssign for Usage {
+    fn sub_assign(&mut self, other: Self) {
+        self.entries -= other.entries;
+        self.bytes -= other.bytes;
+    }
+}
 
 /// What is known of the cluster's limits here.
 #[derive(Debug)]
@@ -54,23 +79,23 @@ type Asking = tokio::sync::Mutex<Option<Instant>>;
 pub(crate) struct Claim {
     limits: Arc<Limits>,
     table: TableId,
-    cost: Cost,
+    usage: Usage,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let Cost { entries, bytes } = self.cost;
         let mut known = self.limits.known.lock();
-        if let Some(under_way) = known.under_way.get_mut(&self.table) {
-            under_way.0 -= entries;
-            under_way.1 -= bytes;
-            if *under_way == Usage::default() {
-                known.under_way.remove(&self.table);
-            }
-        }
-        let done = known.done.entry(self.table).or_default();
-        done.0 += entries;
-        done.1 += bytes;
+        take_off(&mut known.under_way, self.table, self.usage);
+        *known.done.entry(self.table).or_default() += self.usage;
+    }
+}
+
+/// Takes `usage` off that of a table, of which nothing is kept when nothing is left.
+fn take_off(all: &mut BTreeMap<TableId, Usage>, table: TableId, usage: Usage) {
+    let Some(left) = all.get_mut(&table) else { return };
+    *left -= usage;
+    if *left == Usage::default() {
+        all.remove(&table);
     }
 }
 
@@ -102,12 +127,8 @@ impl Limits {
     /// Counts what was `done` before a measurement no longer beside it.
     fn note_measured(&self, done: BTreeMap<TableId, Usage>) {
         let mut known = self.known.lock();
-        for (table, (entries, bytes)) in done {
-            let Some(left) = known.done.get_mut(&table) else { continue };
-            (left.0, left.1) = (left.0 - entries, left.1 - bytes);
-            if *left == Usage::default() {
-                known.done.remove(&table);
-            }
+        for (table, usage) in done {
+            take_off(&mut known.done, table, usage);
         }
     }
 
@@ -156,13 +177,12 @@ impl Limits {
         };
         let reported = known.pulses.values().filter_map(held_by);
         let let_in = [&known.under_way, &known.done].into_iter().filter_map(|own| own.get(&id));
-        let held = reported.chain(let_in.copied());
-        let (entries, bytes) =
-            held.fold(Usage::default(), |sum, held| (sum.0 + held.0, sum.1 + held.1));
+        let mut held = Usage::default();
+        reported.chain(let_in.copied()).for_each(|usage| held += usage);
         let options = &table.options;
         let over = [
-            ("MAXENTRIES", entries, cost.entries, options.entries_max),
-            ("MAXBYTES", bytes, cost.bytes, options.bytes_max),
+            ("MAXENTRIES", held.entries, cost.entries, options.entries_max),
+            ("MAXBYTES", held.bytes, cost.bytes, options.bytes_max),
         ]
         .into_iter()
         .find(|&(_, held, more, most)| {
@@ -178,10 +198,9 @@ impl Limits {
                 ),
             ));
         }
-        let under_way = known.under_way.entry(id).or_default();
-        under_way.0 += cost.entries;
-        under_way.1 += cost.bytes;
-        Ok(Claim { limits: Arc::clone(self), table: id, cost })
+        let usage = Usage { entries: cost.entries, bytes: cost.bytes };
+        *known.under_way.entry(id).or_default() += usage;
+        Ok(Claim { limits: Arc::clone(self), table: id, usage })
     }
 }
 
@@ -212,9 +231,10 @@ impl Inner {
 
     /// The same, and what is about to be written there.
     pub(crate) fn claimed_usage_of(&self, table: TableId, name: &str) -> Usage {
-        let under_way = self.limits.known.lock().under_way.get(&table).copied();
-        let (claimed, led) = (under_way.unwrap_or_default(), self.led_usage_of(table, name));
-        (claimed.0 + led.0, claimed.1 + led.1)
+        let claimed = self.limits.known.lock().under_way.get(&table).copied();
+        let mut usage = claimed.unwrap_or_default();
+        usage += self.led_usage_of(table, name);
+        usage
     }
 
     /// Has every member that is heard of tell what a table holds in the partitions that it

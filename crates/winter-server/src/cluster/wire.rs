@@ -17,6 +17,7 @@ use winter_core::cluster::{Address, ClusterId, GroupId, NodeId};
 use winter_core::command::TableOptions;
 use winter_core::time::Ttl;
 
+use super::usage::Usage;
 pub(crate) use keys::{Answer, Command};
 
 /// A message has room for so many bytes at first.
@@ -221,9 +222,6 @@ pub(crate) enum Affair {
     /// you lead. For [`Usage`].
     Usage(u64, String),
 }
-
-/// Entries of a table, and bytes of these and their slots.
-pub(crate) type Usage = (u64, u64);
 
 /// How a node is, told to all others again and again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -187,7 +187,8 @@ fn probes_and_their_answers_have_these_bytes() {
 
 #[test]
 fn what_members_tell_each_other_has_these_bytes() {
-    let pulse = Pulse { is_full: true, usage: [(300, (1, 2))].into(), leads: vec![0, 15] };
+    let usage = Usage { entries: 1, bytes: 2 };
+    let pulse = Pulse { is_full: true, usage: [(300, usage)].into(), leads: vec![0, 15] };
     for (affair, bytes) in [
         (Affair::Propose(MetaCommand::Ready(NodeId(300))), "0002ac02"),
         (Affair::Pulse(pulse), "010101ac02010202000f"),
@@ -198,6 +199,7 @@ fn what_members_tell_each_other_has_these_bytes() {
     ] {
         pinned(&affair, bytes);
     }
+    pinned(&usage, "0102");
     let proposed: [(Proposed, &str); 3] = [
         (Ok(MetaReply::Done), "0000"),
         (Err(ProposeFault::NotDone(NotDone::NoMajority)), "010001"),
