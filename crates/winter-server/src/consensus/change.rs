@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::errors::{ChangeMembershipError, ClientWriteError, Fatal, RaftError};
+use openraft::vote::RaftLeaderId as _;
 use openraft::{ChangeMembers, RaftMetrics, ServerState};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use winter_core::cluster::{Address, NodeId};
 
@@ -22,6 +25,25 @@ const STEPS_MAX: usize = 3;
 
 /// How long it may take until it is seen that a change is through.
 const SEEN_MAX: Duration = Duration::from_millis(50);
+
+/// What is known here of leadership that was handed over: another may have it while this
+/// replica's lease is still good.
+#[derive(Default)]
+pub(super) struct Handovers {
+    one_at_a_time: Mutex<()>,
+    last_term: AtomicU64,
+}
+
+impl Handovers {
+    /// No lease of this term or an earlier one is to be trusted without asking the core.
+    pub(super) fn last_term(&self) -> u64 {
+        self.last_term.load(Ordering::SeqCst)
+    }
+
+    fn note(&self, last_term: u64) {
+        self.last_term.store(last_term, Ordering::SeqCst);
+    }
+}
 
 type Written<T> = Result<T, RaftError<Types, ClientWriteError<Types>>>;
 
@@ -145,18 +167,34 @@ impl<M: Machine> Group<M> {
             return Err(ChangeError::Refused(format!("{to} has no vote")));
         }
         self.caught_up(to, wait).await?;
-        self.hand_over();
-        let begun = timeout(wait, self.raft().trigger().transfer_leader(to)).await;
+        let begun = timeout(wait, self.begin_handover(to)).await;
         begun.map_err(|_| ChangeError::Unknown)?.map_err(|_| ChangeError::Stopped)?;
-        let led_by = self.led_by_another(wait).await;
-        if led_by.is_some() {
-            self.is_handed_over();
-        }
-        match led_by {
+        match self.led_by_another(wait).await {
             Some(leader) if leader == to => Ok(()),
             Some(leader) => Err(ChangeError::NotLeader { leader: Some(leader) }),
             None => Err(ChangeError::Unknown),
         }
+    }
+
+    /// Has the core hand over if it leads, in whichever term it then does. Until that is
+    /// known no lease is trusted; if this ends before, until the next handover.
+    ///
+    /// Leases of later terms are as good as any. `to` asks for votes in spite of leases only
+    /// while it follows the leader that hands over, so with a log of that leader's time.
+    /// Whoever has an entry of a later leader refuses that vote, however late it comes: a
+    /// majority, once the later leader has applied an entry of its own, and nobody trusts
+    /// its lease before.
+    async fn begin_handover(&self, to: NodeId) -> Result<(), Fatal<Types>> {
+        let handovers = self.handovers();
+        // Else one could end the distrust while another's order is on its way to the core.
+        let _one = handovers.one_at_a_time.lock().await;
+        handovers.note(u64::MAX);
+        self.raft().trigger().transfer_leader(to).await?;
+        // The core does what it is asked in turn, and its term never falls: the order above,
+        // and any whose sender did not wait for this, was followed in this term or before.
+        let term = self.raft().with_raft_state(|now| now.vote_ref().leader_id().term()).await?;
+        handovers.note(term);
+        Ok(())
     }
 
     /// Hands leadership to the voter that lags least. Without another voter it

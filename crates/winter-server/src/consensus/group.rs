@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use winter_core::cluster::{Address, GroupId, NodeId};
 
 use super::batcher::{Batch, Batcher, Pending, Queue, Stamp};
+use super::change::Handovers;
 use super::counters::Counters;
 use super::error::{ProposeError, ReadError, StartError};
 use super::gather::Gather;
@@ -58,9 +59,7 @@ struct Inner<M: Machine> {
     queue: Queue<M::Reply>,
     inbox: Arc<Inbox<M>>,
     metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
-    /// No read of this term or an earlier one trusts the lease without asking
-    /// the core, for leadership was handed over in it.
-    handed_over: AtomicU64,
+    handovers: Handovers,
     stop: CancellationToken,
     is_shut_down: AtomicBool,
     _stops_with_the_last: DropGuard,
@@ -169,7 +168,6 @@ impl<M: Machine> Group<M> {
         run_part(&stop, watch.run(stop.clone()));
         let _stops_with_the_last = stop.clone().drop_guard();
         let metrics = raft.metrics();
-        let handed_over = AtomicU64::new(0);
         let inner = Inner {
             options,
             pace,
@@ -179,7 +177,7 @@ impl<M: Machine> Group<M> {
             queue,
             inbox,
             metrics,
-            handed_over,
+            handovers: Handovers::default(),
             stop,
             is_shut_down: AtomicBool::new(false),
             _stops_with_the_last,
@@ -304,7 +302,7 @@ impl<M: Machine> Group<M> {
     /// acknowledged itself it had applied.
     #[must_use]
     pub fn is_surely_leader(&self) -> bool {
-        let handed_over = self.0.handed_over.load(Ordering::SeqCst);
+        let handed_over = self.0.handovers.last_term();
         let leads = self.look(|now| {
             let age_max = self.0.options.read_age_max();
             let is_lone = || now.membership_config.voter_ids().eq([self.0.state.me]);
@@ -318,18 +316,6 @@ impl<M: Machine> Group<M> {
             let is_mine = *leader.node_id() == self.0.state.me;
             is_mine && self.0.state.applied_of() == Some(leader.to_committed())
         })
-    }
-
-    /// Notes that leadership is about to be handed over.
-    pub(super) fn hand_over(&self) {
-        self.0.handed_over.store(u64::MAX, Ordering::SeqCst);
-    }
-
-    /// Notes that another replica leads now. When it is not known whether one
-    /// does, the core is asked before each read.
-    pub(super) fn is_handed_over(&self) {
-        let term = self.look(|now| now.current_term);
-        self.0.handed_over.store(term, Ordering::SeqCst);
     }
 
     /// Runs a read on what is applied here. Keep it short: nothing is applied
@@ -422,6 +408,10 @@ impl<M: Machine> Group<M> {
 
     pub(super) fn state(&self) -> &Arc<State<M>> {
         &self.0.state
+    }
+
+    pub(super) fn handovers(&self) -> &Handovers {
+        &self.0.handovers
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -250,6 +250,24 @@ async fn a_leader_is_sure_of_itself_once_it_has_applied_its_own_and_until_it_han
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_whose_handover_failed_is_sure_of_itself_when_it_leads_again() {
+    let cluster = Cluster::of(3).await;
+    let from = cluster.leader().await;
+    let group = cluster.group(from);
+    let to = cluster.others(&[from])[0];
+    cluster.part(&[from]);
+    assert_eq!(group.transfer_leader(to).await, Err(ChangeError::Unknown), "nobody hears of it");
+    assert!(!group.is_surely_leader());
+    cluster.heal();
+    cluster.write("of another leader").await;
+    let led_by = cluster.leader().await;
+    assert_ne!(led_by, from);
+    cluster.group(led_by).transfer_leader(from).await.unwrap();
+    cluster.write("of this leader").await;
+    assert!(group.is_surely_leader());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_hears_nobody_is_sure_of_itself_for_no_longer_than_reads_may_trust() {
     let cluster = Cluster::of(3).await;
     cluster.write("before").await;
