@@ -11,6 +11,7 @@ pub mod table;
 pub use options::TableOptions;
 pub use table::{Spec, Verb};
 
+use crate::fault::Fault;
 use crate::time::Ttl;
 
 /// The version of an entry: grows with every write of a key's partition and never repeats.
@@ -133,6 +134,14 @@ pub struct Scan<'a> {
     pub prefix: &'a [u8],
     /// How many entries to look at, at the most.
     pub count: u64,
+}
+
+impl Scan<'_> {
+    /// The answer to a cursor that is none.
+    #[must_use]
+    pub fn invalid_cursor() -> Fault {
+        Fault::usage("invalid cursor; give 0, then what the last step answered")
+    }
 }
 
 /// A command on the node or the session.

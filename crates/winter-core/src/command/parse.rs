@@ -198,9 +198,7 @@ impl<'a> Context<'_, 'a> {
     }
 
     fn scan(&self) -> Result<Scan<'a>, Fault> {
-        let cursor = number(self.words[1]).ok_or_else(|| {
-            Fault::usage("invalid cursor; give 0, then what the last step answered")
-        })?;
+        let cursor = number(self.words[1]).ok_or_else(Scan::invalid_cursor)?;
         let mut scan = Scan { cursor, prefix: b"", count: SCAN_COUNT_DEFAULT };
         for pair in self.words[2..].chunks(2) {
             match *pair {

@@ -20,11 +20,8 @@ use winter_core::store::partition::Holdings;
 use super::Inner;
 use super::leader::unknown;
 use super::wire::{self, Affair, Answer, Ask, Held, NewTable, Proposed, Scanned};
-use crate::node::cursor;
+use crate::node::scan::Step;
 use crate::node::table::{Described, Tally};
-
-/// Bytes of keys after which a step of a scan asks no further partition.
-const SCAN_BYTES_MAX: usize = 1 << 20;
 
 /// What a partition counts of a table, if it has it.
 type Counted = Result<Option<u64>, Answer>;
@@ -192,39 +189,23 @@ impl Inner {
         Ok(sum.map_or(Reply::MissingTable, Reply::Integer))
     }
 
-    /// Walks partition after partition in the order of hashes, which growth does
-    /// not change.
     async fn scan(self: &Arc<Self>, name: &str, scan: Scan<'_>, deadline: Instant) -> Replied {
-        let Some((mut number, mut from)) = cursor::split(scan.cursor) else {
-            return Err(Fault::usage("invalid cursor; give 0, then what the last step answered"));
-        };
         let partitions = self.map().partitions.len();
+        let mut step = Step::begin(&scan, partitions)?;
         if partitions == 0 {
             return Err(self.unavailable(GroupId::Meta));
         }
-        let (mut keys, mut bytes, mut left) = (Vec::new(), 0usize, scan.count);
-        while number < partitions {
-            let ask =
-                Ask::Scan { table: name, from: from.bits(), prefix: scan.prefix, count: left };
+        while let Some((number, from, count)) = step.next() {
+            let ask = Ask::Scan { table: name, from: from.bits(), prefix: scan.prefix, count };
             let scanned: Result<Option<Scanned>, Answer> =
                 self.of_one(number, &ask, deadline).await?;
-            let Some(Scanned { next, looked_at, keys: found }) = scanned? else {
+            let Some(Scanned { next, looked_at, keys }) = scanned? else {
                 return Ok(Reply::MissingTable);
             };
-            left = left.saturating_sub(looked_at);
-            bytes += found.iter().map(|key| key.len()).sum::<usize>();
-            keys.extend(found.into_iter().map(ByteBuf::into_vec));
-            if let Some(tag) = next.and_then(Tag::from_bits) {
-                return Ok(Reply::Scan { cursor: cursor::join(number, tag), keys });
-            }
-            number += 1;
-            from = Tag::of(0);
-            if left == 0 || bytes >= SCAN_BYTES_MAX {
-                break;
-            }
+            let keys = keys.into_iter().map(ByteBuf::into_vec).collect();
+            step.found(keys, next.and_then(Tag::from_bits), looked_at);
         }
-        let is_over = number >= partitions;
-        Ok(Reply::Scan { cursor: if is_over { 0 } else { cursor::join(number, from) }, keys })
+        Ok(step.reply())
     }
 
     async fn describe(self: &Arc<Self>, name: String, deadline: Instant) -> Replied {

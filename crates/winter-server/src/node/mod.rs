@@ -4,7 +4,6 @@
 //! hand it commands and an output to write replies to.
 
 pub mod catalog;
-pub(crate) mod cursor;
 pub(crate) mod faults;
 mod lines;
 pub mod memory;
@@ -12,6 +11,7 @@ pub mod operations;
 mod reclaim;
 mod run_keys;
 mod run_table;
+pub(crate) mod scan;
 pub mod shards;
 pub mod survey;
 pub mod table;

@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use winter_core::command::{Scan, TableCommand, TableOptions};
 use winter_core::fault::{Fault, Kind};
+use winter_core::limits::PARTITIONS_STANDALONE;
 use winter_core::reply::Reply;
-use winter_core::store::index::Tag;
 use winter_core::store::partition::Holdings;
 use winter_core::store::{Partition, Slice};
 
+use super::scan::Step;
 use super::shards::Shard;
 use super::table::Described;
-use super::{Node, Table, cursor, faults};
-
-/// Bytes of keys after which a step asks no further partition.
-const SCAN_BYTES_MAX: usize = 1 << 20;
+use super::{Node, Table, faults};
 
 impl Node {
     /// Does a command on a table.
@@ -52,7 +50,7 @@ impl Node {
         match *command {
             TableCommand::Describe(_) => Reply::Fields(self.describe(table)),
             TableCommand::Count(_) => Reply::Integer(self.count(table)),
-            TableCommand::Scan(_, scan) => self.scan(table, scan),
+            TableCommand::Scan(_, scan) => self.scan(table, scan).unwrap_or_else(Reply::Fault),
             TableCommand::Create(..) | TableCommand::Drop(_) | TableCommand::Revive(_) => {
                 unreachable!("answered already")
             }
@@ -115,35 +113,17 @@ impl Node {
         self.shards.iter().map(count_one).sum()
     }
 
-    /// Walks partition after partition in the order of hashes, which growth does not change.
-    fn scan(&self, table: &Table, scan: Scan<'_>) -> Reply<'static> {
+    fn scan(&self, table: &Table, scan: Scan<'_>) -> Result<Reply<'static>, Fault> {
         let now = self.clock.now();
-        let (mut number, mut from) = match cursor::split(scan.cursor) {
-            Some(at) => at,
-            None => {
-                return Fault::usage("invalid cursor; give 0, then what the last step answered")
-                    .into();
-            }
-        };
-        let mut keys = Vec::new();
-        let (mut left, mut bytes) = (scan.count, 0);
-        while let Some(shard) = self.shards.get(number) {
-            let known = keys.len();
-            let (next, looked_at) =
+        let mut step = Step::begin(&scan, PARTITIONS_STANDALONE.into())?;
+        while let Some((number, from, left)) = step.next() {
+            let mut keys = Vec::new();
+            let shard = self.shards.get(number).expect("a step asks those that there are");
+            let (more, looked_at) =
                 shard.lock().scan(now, &table.core, from, scan.prefix, left, &mut keys);
-            left = left.saturating_sub(looked_at);
-            bytes += keys[known..].iter().map(Vec::len).sum::<usize>();
-            if let Some(tag) = next {
-                return Reply::Scan { cursor: cursor::join(number, tag), keys };
-            }
-            number += 1;
-            from = Tag::of(0);
-            if left == 0 || bytes >= SCAN_BYTES_MAX {
-                break;
-            }
+            step.found(keys, more, looked_at);
         }
-        let is_over = self.shards.get(number).is_none();
-        Reply::Scan { cursor: if is_over { 0 } else { cursor::join(number, from) }, keys }
+        Ok(step.reply())
     }
 
     /// What a table holds over all partitions, once what has expired is gone.
