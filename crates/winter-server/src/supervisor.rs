@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use winter_core::supervise::{Intensity, RestartLog, Verdict};
 
@@ -50,7 +50,7 @@ impl Health {
 }
 
 /// Runs `work` until it returns; when it panics, starts it again with back-off,
-/// unless `stop` is cancelled. Work that keeps failing makes the node unready
+/// unless `stop` is cancelled, which also ends a back-off. Work that keeps failing makes the node unready
 /// until it has held for the longest back-off.
 pub async fn supervise<F>(
     name: &'static str,
@@ -85,7 +85,7 @@ pub async fn supervise<F>(
         if verdict == Verdict::Fence {
             tracing::error!(task = name, "background work keeps failing; the node is not ready");
         }
-        tokio::time::sleep(backoff).await;
+        stop.run_until_cancelled(sleep(backoff)).await;
         backoff = (backoff * 2).min(BACKOFF_MOST);
     }
 }
@@ -130,6 +130,19 @@ mod tests {
         assert_eq!(failed, ["chore"]);
         assert!(node.health.failing().is_empty(), "it holds");
         assert_eq!(node.health.all(), [("chore", Work { is_failing: false, restarts: 6 })]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_back_off_ends_at_once_when_told_to_stop() {
+        let node = node();
+        let stop = CancellationToken::new();
+        let supervised =
+            tokio::spawn(supervise("chore", Arc::clone(&node), stop.clone(), fails(u64::MAX)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let told = tokio::time::Instant::now();
+        stop.cancel();
+        supervised.await.expect("it ends well");
+        assert_eq!(told.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
