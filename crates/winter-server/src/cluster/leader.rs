@@ -376,7 +376,7 @@ impl From<ReadError> for NotDone {
 pub(crate) fn unknown() -> Fault {
     Fault::new(
         Kind::Unknown,
-        "the partition's leader was lost midway; the command may or may not have been done",
+        "no answer came: the leader was lost, or the command's time ran out; it may or may not have been done",
     )
 }
 
