@@ -39,9 +39,9 @@ A flag wins over its environment variable, that over the settings file, that
 over the default. Sizes end in kb, mb or gb; times in ms, s or m.
 
 Exit status: 0 stopped as asked; 64 settings are wrong, all of them named;
-69 an address cannot be had; 74 the system gave no thread; 75 a node of a
-cluster has to be started again, as a new member; 130 or 143 told to stop a
-second time, by SIGINT or SIGTERM: clients were cut off.";
+69 an address cannot be had; 74 the system gave no thread, or did not take the
+output; 75 a node of a cluster has to be started again, as a new member; 130 or
+143 told to stop a second time, by SIGINT or SIGTERM: clients were cut off.";
 
 /// `winter` and its commands, for help.
 pub(crate) fn winter() -> Command {
@@ -114,7 +114,7 @@ pub(crate) fn recover() -> Command {
              name; with --plan, or once the name is typed at a terminal, that plan is carried\n\
              out, unless it has changed since.\n\n\
              Exit status: 0 done, shown, or nothing to do; 1 refused; 64 arguments are wrong;\n\
-             69 nobody answers.",
+             69 nobody answers; 74 the output cannot be written.",
         )
         .args([
             host(),
@@ -146,7 +146,9 @@ pub(crate) fn bench() -> Command {
         .after_help(
             "A table of its own is made for it and dropped at the end. One thread sends; a\n\
              connection sends a batch, waits for all replies, and sends the next. Latency is a\n\
-             batch's, from its write to its last reply.",
+             batch's, from its write to its last reply.\n\n\
+             Exit status: 0 done; 1 the load failed, or was refused; 64 arguments are wrong;\n\
+             69 nobody answers; 74 the output cannot be written.",
         )
         .args(target())
         .args([

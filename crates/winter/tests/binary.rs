@@ -96,6 +96,13 @@ fn help_is_worth_reading() {
     for number in rows.flat_map(|row| row.split('|').nth(1).expect("a column").split(',')) {
         assert!(told.contains(number.trim()), "{number} in {told}");
     }
+    for command in ["cli", "bench", "recover"] {
+        let help = output(&mut winter(&[command, "--help"])).1;
+        let (_, told) = help.split_once("Exit status: 0 done").expect("it is told");
+        for status in ["1 ", "64 ", "69 ", "74 "] {
+            assert!(told.contains(status), "{command}: {status}in {told}");
+        }
+    }
     let (status, version, _) = output(&mut winter(&["--version"]));
     assert_eq!((status, version), (0, format!("winter {}\n", env!("CARGO_PKG_VERSION"))));
 }
@@ -324,8 +331,16 @@ fn output_that_cannot_be_written_is_told_unless_its_reader_has_gone() {
         std::io::Read::read_to_string(&mut stderr, &mut told).expect("it is text");
         (cli.wait().expect("it ends").code(), told)
     };
-    for words in [&["cli", "PING"][..], &["cli"], &["check-config"], &["help"], &["cli", "--help"]]
-    {
+    for words in [
+        &["cli", "PING"][..],
+        &["cli"],
+        &["bench", "--keys", "10", "--seconds", "1"],
+        &["check-config"],
+        &["help"],
+        &["--version"],
+        &["cli", "--help"],
+        &["bench", "--help"],
+    ] {
         let (status, told) = with_output(words, full().into());
         assert_eq!(status, Some(74), "{words:?}: {told}");
         assert!(told.contains("standard output cannot be written: "), "{words:?}: {told}");
