@@ -50,6 +50,7 @@ use crate::config::ClusterConfig;
 use crate::consensus::{self, Group, Machine, ReadPolicy};
 use crate::net::link::{self, Bound};
 use crate::node::Node;
+use crate::peers::frame::BESIDE_VALUE_BYTES_MAX;
 use crate::peers::{self, Entropy, Identity, Peers};
 use crate::stats::Counter;
 use crate::supervisor::supervise;
@@ -296,7 +297,7 @@ impl Cluster {
         let listener = link::listen(listener)?;
         let desk = Arc::new(handler::Desk(Arc::downgrade(&inner)));
         let options = peers::Options {
-            body_bytes_max: node.config.value_bytes_max + (1 << 20),
+            body_bytes_max: node.config.value_bytes_max + BESIDE_VALUE_BYTES_MAX,
             queue_bytes_max: queue_bytes_max(node.memory.limit()),
             ..peers::Options::default()
         };

@@ -15,7 +15,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use winter_core::cluster::GroupId;
-use winter_core::limits::VALUE_BYTES_MAX;
+use winter_core::limits::CLUSTER_VALUE_BYTES_MAX;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use super::reason::Reason;
@@ -24,8 +24,10 @@ use super::reason::Reason;
 pub const HEAD_BYTES: usize = 4 + 8;
 /// The longest header, in bytes.
 pub const HEADER_BYTES_MAX: usize = 64;
+/// What may go with a value in a body, in bytes.
+pub const BESIDE_VALUE_BYTES_MAX: usize = 1 << 20;
 /// The longest body that any setting may allow, in bytes: the longest value, and what goes with it.
-pub const BODY_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
+pub const BODY_BYTES_MAX: usize = CLUSTER_VALUE_BYTES_MAX + BESIDE_VALUE_BYTES_MAX;
 /// Bodies up to so many bytes are copied: one write costs less than two, and a
 /// small body does not hold on to the buffer that it came in.
 pub const COPIED_BYTES_MAX: usize = 16 << 10;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::frame::BODY_BYTES_MAX;
 use super::handshake::{VERSIONS, Versions};
 
 /// The longest body of a probe and of its answer, in bytes.
@@ -24,7 +25,7 @@ pub(super) const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 pub struct Options {
     /// The versions of the protocol to speak.
     pub versions: Versions,
-    /// The longest body of a call and of its answer, in bytes.
+    /// The longest body of a call and of its answer, in bytes: [`BODY_BYTES_MAX`] at the most.
     pub body_bytes_max: usize,
     /// Calls of one connection that wait to be sent or answered; and requests
     /// of one connection that are worked on.
@@ -59,7 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             versions: VERSIONS,
-            body_bytes_max: 64 << 20,
+            body_bytes_max: BODY_BYTES_MAX,
             in_flight_max: 4_096,
             queue_bytes_max: 64 << 20,
             connections_max: 1_024,

@@ -2,11 +2,23 @@
 
 use bytes::{Bytes, BytesMut};
 use winter_core::cluster::{Attributes, ClusterId, GroupId, NodeId, PartitionId};
+use winter_core::limits::CLUSTER_VALUE_BYTES_MAX;
 use winter_server::peers::frame::{
     COPIED_BYTES_MAX, Decoder, Encoder, HEAD_BYTES, HEADER_BYTES_MAX, Header, Key, Outcome,
 };
 use winter_server::peers::handshake::{Hello, Kind, Message, Purpose, VERSIONS, Versions, keys};
 use winter_server::peers::{Channel, Reason};
+
+#[test]
+fn no_frame_is_longer_than_the_longest_value_of_a_cluster_and_what_goes_with_it() {
+    let longest = CLUSTER_VALUE_BYTES_MAX + (1 << 20) + HEADER_BYTES_MAX;
+    let missing = |length: usize| {
+        let length = u32::try_from(length).unwrap().to_le_bytes();
+        Decoder::new(Key(1), usize::MAX).missing(&length)
+    };
+    assert_eq!(missing(longest), Ok(HEAD_BYTES + longest - 4));
+    assert_eq!(missing(longest + 1), Err(Reason::Oversized));
+}
 
 fn longest() -> Header {
     Header::Request {
