@@ -195,6 +195,7 @@ impl Inner {
         if partitions == 0 {
             return Err(self.unavailable(GroupId::Meta));
         }
+        let seed = self.map().seed.unwrap_or(self.seed);
         while let Some((number, from, count)) = step.next() {
             let ask = Ask::Scan { table: name, from: from.bits(), prefix: scan.prefix, count };
             let scanned: Result<Option<Scanned>, Answer> =
@@ -203,7 +204,7 @@ impl Inner {
                 return Ok(Reply::MissingTable);
             };
             let keys = keys.into_iter().map(ByteBuf::into_vec).collect();
-            step.found(keys, next.and_then(Tag::from_bits), looked_at);
+            step.found(keys, next.and_then(Tag::from_bits), looked_at, seed);
         }
         Ok(step.reply())
     }

@@ -121,7 +121,7 @@ impl Node {
             let shard = self.shards.get(number).expect("a step asks those that there are");
             let (more, looked_at) =
                 shard.lock().scan(now, &table.core, from, scan.prefix, left, &mut keys);
-            step.found(keys, more, looked_at);
+            step.found(keys, more, looked_at, self.seed);
         }
         Ok(step.reply())
     }

@@ -4,10 +4,11 @@
 use winter_core::command::Scan;
 use winter_core::fault::Fault;
 use winter_core::reply::Reply;
+use winter_core::store::Seed;
 use winter_core::store::index::Tag;
 
 const TAG_BITS: u32 = Tag::END.ilog2();
-/// Bytes of keys after which a step asks no further partition.
+/// Bytes of keys after which a step is over.
 const BYTES_MAX: usize = 1 << 20;
 
 /// A step on its way through the partitions, each in the order of hashes, which growth
@@ -43,11 +44,27 @@ impl Step {
     }
 
     /// Takes in what the partition has found: keys, where in it to go on if there is more,
-    /// and how many entries it has looked at.
-    pub(crate) fn found(&mut self, keys: Vec<Vec<u8>>, more: Option<Tag>, looked_at: u64) {
+    /// and how many entries it has looked at. What is more than fits in beside other
+    /// partitions' keys is left to the next step.
+    pub(crate) fn found(
+        &mut self,
+        keys: Vec<Vec<u8>>,
+        mut more: Option<Tag>,
+        looked_at: u64,
+        seed: Seed,
+    ) {
+        let tag = |key: &Vec<u8>| Tag::of(seed.hash(key));
+        let others = self.keys.len();
+        for key in keys {
+            // No cursor parts keys of one tag.
+            if self.bytes >= BYTES_MAX && self.keys[others..].last().map(tag) != Some(tag(&key)) {
+                more = Some(tag(&key));
+                break;
+            }
+            self.bytes += key.len();
+            self.keys.push(key);
+        }
         self.left = self.left.saturating_sub(looked_at);
-        self.bytes += keys.iter().map(Vec::len).sum::<usize>();
-        self.keys.extend(keys);
         self.is_over = more.is_some() || self.left == 0 || self.bytes >= BYTES_MAX;
         self.number += usize::from(more.is_none());
         self.from = more.unwrap_or(Tag::of(0));
@@ -77,6 +94,8 @@ fn split(cursor: u64) -> Option<(usize, Tag)> {
 mod tests {
     use super::*;
 
+    const SEED: Seed = Seed(1, 2);
+
     fn begin(cursor: u64, count: u64) -> Step {
         Step::begin(&Scan { cursor, prefix: b"", count }, 3).expect("it is a cursor")
     }
@@ -100,11 +119,23 @@ mod tests {
         let mut step = begin(0, 10);
         for number in 0..3 {
             assert_eq!(step.next(), Some((number, Tag::of(0), 10 - number as u64)));
-            step.found(vec![vec![b'k']], None, 1);
+            step.found(vec![vec![b'k']], None, 1, SEED);
         }
         assert_eq!(step.next(), None);
         assert_eq!(step.reply(), Reply::Scan { cursor: 0, keys: vec![vec![b'k']; 3] });
         assert_eq!(begin(join(3, Tag::of(0)), 10).next(), None, "no partition is there");
+    }
+
+    #[test]
+    fn what_does_not_fit_in_beside_other_partitions_keys_is_left_to_the_next_step() {
+        let mut step = begin(0, 10);
+        let keys = |length: usize| vec![vec![b'a'; length], vec![b'b'; length]];
+        step.found(keys(BYTES_MAX / 4), None, 2, SEED);
+        step.found(keys(BYTES_MAX / 2), None, 2, SEED);
+        assert_eq!(step.next(), None);
+        assert_eq!(step.keys.len(), 3);
+        let left = Tag::of(SEED.hash(&keys(BYTES_MAX / 2)[1]));
+        assert_eq!(begin(cursor(step), 10).next(), Some((1, left, 10)));
     }
 
     #[test]
@@ -117,7 +148,7 @@ mod tests {
             (long, None, 1, (1, Tag::of(0))),
         ] {
             let mut step = begin(0, 10);
-            step.found(keys, more, looked_at);
+            step.found(keys, more, looked_at, SEED);
             assert_eq!(step.next(), None);
             let (number, from) = goes_on;
             assert_eq!(begin(cursor(step), 10).next(), Some((number, from, 10)));

@@ -127,20 +127,28 @@ fn a_tables_options_and_sizes_are_described_as_by_a_node_alone() {
     assert_eq!(fields(&mut cluster.connect(1)), fields(&mut alone.connect()));
 }
 
+/// Scans a table in steps that look at `count` entries, each through `next(step)`: the
+/// keys of each step.
+#[track_caller]
+fn scan_in_steps(
+    table: &str,
+    count: usize,
+    mut next: impl FnMut(usize) -> winter_testkit::Wire,
+) -> Vec<Vec<String>> {
+    let (mut cursor, mut steps) = ("0".to_owned(), Vec::new());
+    while steps.is_empty() || cursor != "0" {
+        assert!(steps.len() < 10_000, "a scan ends");
+        let mut keys = next(steps.len()).ask_lines(&format!("SCAN {table} {cursor} COUNT {count}"));
+        cursor = keys.remove(0);
+        steps.push(keys);
+    }
+    steps
+}
+
 /// Scans table `t` in steps, each through `next(step)`: the keys.
 #[track_caller]
-fn scan(mut next: impl FnMut(usize) -> winter_testkit::Wire) -> BTreeSet<String> {
-    let (mut cursor, mut keys) = ("0".to_owned(), BTreeSet::new());
-    for step in 0.. {
-        let mut lines = next(step).ask_lines(&format!("SCAN t {cursor} COUNT 50")).into_iter();
-        cursor = lines.next().expect("a cursor comes first");
-        keys.extend(lines);
-        if cursor == "0" {
-            break;
-        }
-        assert!(step < 10_000, "a scan ends");
-    }
-    keys
+fn scan(next: impl FnMut(usize) -> winter_testkit::Wire) -> BTreeSet<String> {
+    scan_in_steps("t", 50, next).into_iter().flatten().collect()
 }
 
 #[test]
@@ -173,4 +181,27 @@ fn a_scan_goes_on_when_leaders_are_lost() {
         cluster.connect(other)
     });
     assert_eq!(keys.len(), 2_000, "keys that stand are returned");
+}
+
+/// A step is over with the key that completes a mebibyte, however many entries it was to
+/// look at, and wherever in a partition that key lies.
+#[test]
+fn a_step_of_a_scan_ends_with_a_mebibyte_of_keys() {
+    const KEY_BYTES: usize = 16_000;
+    const STEP_KEYS_MAX: usize = (1_usize << 20).div_ceil(KEY_BYTES);
+    let cluster = winter().start();
+    // About 40 keys in each partition, and about 100.
+    for (table, count) in [("few", 160), ("many", 400)] {
+        create(&mut cluster.connect(0), table);
+        let key = |n| format!("{n:0KEY_BYTES$}");
+        let puts: String = (0..count).map(|n| format!("PUTNEW {table} {} v\n", key(n))).collect();
+        cluster.connect(1).exchange(puts, "ok\n".repeat(count));
+        let steps = scan_in_steps(table, 10_000, |step| cluster.connect(step % 3));
+        let lengths: Vec<usize> = steps.iter().map(Vec::len).collect();
+        let (last, whole) = lengths.split_last().expect("there is a step at least");
+        assert!(whole.iter().all(|keys| *keys == STEP_KEYS_MAX), "{lengths:?}");
+        assert!(*last <= STEP_KEYS_MAX, "{lengths:?}");
+        let found: BTreeSet<String> = steps.into_iter().flatten().collect();
+        assert!(found == (0..count).map(key).collect(), "{} keys of {count}", found.len());
+    }
 }
