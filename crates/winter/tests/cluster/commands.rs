@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use winter_testkit::{Reply, Wire, eventually, request};
 
-use crate::watch::{create, value_of};
+use crate::watch::{KEYS_FOR_ALL, create, value_of};
 use crate::winter;
 
 #[test]
@@ -43,6 +43,40 @@ fn a_pipeline_of_many_barriers_is_answered_in_turn() {
         wire.expect((0..200).map(|i| format!("ok\n{i}\nv{i}\n")).collect::<String>());
     }
     assert_eq!(wires[0].ask("COUNT t"), "600");
+}
+
+/// Each of these commands follows on those before it, on every partition, and none is
+/// waited for.
+#[test]
+fn tables_come_and_go_in_a_pipeline_between_what_stands_before_and_after() {
+    const ROUNDS: usize = 4;
+    let cluster = winter().start();
+    let all = |line: &dyn Fn(usize) -> String| (0..KEYS_FOR_ALL).map(line).collect::<String>();
+    for number in 0..3 {
+        let (mut lines, mut replies) = ("CREATE kept\n".to_owned(), String::new());
+        for round in 0..ROUNDS {
+            let mut ask = |asked: String, replied: String| {
+                lines += &asked;
+                replies += &replied;
+            };
+            ask(all(&|n| format!("PUTNEW t k{n} v\n")), all(&|_| "missing table\n".into()));
+            ask("CREATE t\n".into(), "created\n".into());
+            ask(
+                all(&|n| format!("GET t k{n}\nPUTNEW t k{n} {round}.{n}\n")),
+                all(&|_| "nil\nok\n".into()),
+            );
+            ask("CREATE t\n".into(), "already created\n".into());
+            ask(all(&|n| format!("PUTNEW kept {round}.{n} v\n")), all(&|_| "ok\n".into()));
+            ask(all(&|n| format!("GET t k{n}\n")), all(&|n| format!("{round}.{n}\n")));
+            // Nothing but its place keeps it from what comes before and after.
+            ask(all(&|n| format!("PUTNEW t last{n} v\n")), all(&|_| "ok\n".into()));
+            ask("DROP t\n".into(), "dropped\n".into());
+            ask(all(&|n| format!("GET t last{n}\n")), all(&|_| "missing table\n".into()));
+        }
+        lines += "COUNT kept\nDROP kept\nTABLES\n";
+        replies += &format!("{}\ndropped\n0\n", ROUNDS * KEYS_FOR_ALL);
+        cluster.connect(number).exchange(lines, format!("created\n{replies}"));
+    }
 }
 
 #[test]
