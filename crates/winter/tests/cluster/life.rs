@@ -13,7 +13,7 @@ use winter_sim::workload::Options;
 use winter_testkit::{TestCluster, eventually, metric};
 
 use crate::load::Load;
-use crate::watch::{ask_all, create, fill, number_of, standing};
+use crate::watch::{ask_all, create, fill, number_of, standing, value_of};
 use crate::winter;
 
 /// Entries that a joiner is sent: too many to be there as soon as it is a member.
@@ -172,4 +172,38 @@ fn of_three_members_two_that_are_told_to_stop_at_once_leave_everything_to_the_th
     let read = ask_all(&mut cluster.connect(stays), |n| format!("GET kept k{n}"));
     let is_kept = |(n, reply): (usize, &String)| *reply == format!("v{n}");
     assert!(read.iter().enumerate().all(is_kept), "{read:?}");
+}
+
+/// Nobody waits for who reads the log: not clients, nor other nodes, nor a drain.
+#[test]
+fn a_member_whose_log_nobody_reads_serves_on_counts_what_is_lost_and_leaves_when_told() {
+    // A drain that waited for the log would last until the test is given up.
+    let unread = winter().set("WINTER_LOG", "debug").set("WINTER_DRAIN_TIMEOUT", "60m");
+    let mut cluster = unread.start();
+    let full = number_of(&cluster, &standing(&cluster, 0).leaders[0]);
+    let others = [(full + 1) % 3, (full + 2) % 3];
+    cluster.server(full).leave_log_unread();
+    let lost = || value_of(&cluster, full, "winter_log_lines_lost_total");
+    eventually("lines are lost", || {
+        // Bytes that are no commands are told of.
+        for _ in 0..100 {
+            let mut stranger = cluster.connect(full);
+            stranger.send("\x16\x03\x01");
+            let _ = stranger.read_to_end();
+        }
+        (lost() > 0).then_some(())
+    });
+    create(&mut cluster.connect(full), "t");
+    for number in [full, others[0], others[1]] {
+        let mut wire = cluster.connect(number);
+        let written = ask_all(&mut wire, |n| format!("PUTNEW t {number}.{n} v"));
+        assert!(written.iter().all(|reply| reply == "ok"), "through node {number}: {written:?}");
+    }
+    let read = ask_all(&mut cluster.connect(others[0]), |n| format!("GET t {full}.{n}"));
+    assert!(read.iter().all(|reply| reply == "v"), "{read:?}");
+    assert_eq!(cluster.readiness(full), Ok(()));
+    assert_eq!(cluster.terminate(full).code(), Some(0));
+    assert_eq!(standing(&cluster, others[0]).nodes.len(), 2, "it has left");
+    let read = ask_all(&mut cluster.connect(others[1]), |n| format!("GET t {full}.{n}"));
+    assert!(read.iter().all(|reply| reply == "v"), "{read:?}");
 }
