@@ -305,3 +305,57 @@ impl Machine for DataMachine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use winter_core::cluster::entry::{Operation, TableRef};
+    use winter_core::command::TableOptions;
+    use winter_core::store::Seed;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::node::table::Tally;
+
+    const TABLE: TableRef = TableRef { id: TableId(1), slot: 0 };
+    const SEED: Seed = Seed(1, 2);
+
+    fn machine() -> DataMachine {
+        let node = Arc::new(Node::new(Config::default(), SEED));
+        let host = Host { node, tables: Tables::default() };
+        DataMachine::new(Replica::new(SEED, 1), Arc::new(host))
+    }
+
+    fn apply(machine: &mut DataMachine, index: u64, operation: &Operation<'_>) {
+        let batch = Batch::from(Bytes::from(entry::encode(operation)));
+        let packed = DataMachine::pack(&[batch], Timestamp::from_millis(index));
+        machine.apply(index, &packed, &mut Replies::new(false));
+    }
+
+    /// A machine that was asked of a table in which nothing was written.
+    fn asked() -> DataMachine {
+        let mut machine = machine();
+        let new = NewTable { table: TABLE, name: "t", options: TableOptions::default() };
+        apply(&mut machine, 1, &Operation::Create(new));
+        machine.supervision().count(TABLE.id, Tally { operations: 1, ..Tally::default() });
+        assert_eq!(machine.supervision().tallies().len(), 1);
+        machine
+    }
+
+    #[test]
+    fn what_was_counted_of_a_table_is_forgotten_with_it_though_nothing_was_written() {
+        let mut machine = asked();
+        apply(&mut machine, 2, &Operation::Drop(TABLE));
+        assert_eq!(machine.supervision().tallies(), []);
+    }
+
+    #[test]
+    fn what_was_counted_of_a_table_that_a_snapshot_lacks_is_forgotten() {
+        let (mut machine, empty) = (asked(), self::machine());
+        let (mut frozen, mut receiving) = (empty.freeze(), machine.receive());
+        while let Some(chunk) = Source::next(&mut frozen, 1 << 10) {
+            Target::push(&mut receiving, &chunk).unwrap();
+        }
+        machine.install(receiving).unwrap();
+        assert_eq!(machine.supervision().tallies(), []);
+    }
+}

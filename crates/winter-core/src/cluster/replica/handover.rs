@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Replica, Sink, Slot, share};
+use super::{Replica, Sink, Slot, find, share};
 use crate::cluster::entry::{NewTable, TableRef};
 use crate::cluster::snapshot::{Frozen, FrozenTable, Receiving, SnapshotFault};
 use crate::command::Version;
@@ -46,8 +46,11 @@ impl Replica {
     ) -> Result<(), SnapshotFault> {
         let fresh = received.into_replica()?;
         assert_eq!(fresh.seed, self.seed, "it was received for this node");
-        let Self { partition: left, .. } = std::mem::replace(self, fresh);
-        self.partition.succeed(left).for_each(|slice| sink.free(slice));
+        let left = std::mem::replace(self, fresh);
+        let stands = |table: &Table| find(&self.slots, NewTable::of(table).table).is_some();
+        let dropped = left.tables().filter(|table| !stands(table));
+        dropped.for_each(|table| sink.dropped(table.id));
+        self.partition.succeed(left.partition).for_each(|slice| sink.free(slice));
         for slot in &mut self.slots {
             if let Some(table) = &mut slot.table {
                 *table = share(&NewTable::of(table), sink);
