@@ -62,6 +62,71 @@ fn a_client_that_waits_for_its_replies_passes_no_quota() {
     }
 }
 
+/// A node that is killed takes with it what it knew of quotas, and the one that comes in
+/// its place knows nothing.
+#[test]
+fn quotas_hold_when_a_node_is_killed_and_comes_back_as_another() {
+    const MOST: usize = 60;
+    let mut cluster = winter().start();
+    let data = "x".repeat(1_000);
+    let tables = [("entries", "entries", MOST), ("bytes", "bytes", MOST << 10)];
+    for (table, _, most) in tables {
+        create(&mut cluster.connect(0), &format!("{table} MAX{} {most}", table.to_uppercase()));
+    }
+    let mut keys = 0;
+    let mut add = |wire: &mut Wire, table: &str| {
+        keys += 1;
+        wire.ask(&format!("ADD {table} k{keys:08} {data}"))
+    };
+    let mut wires: Vec<Wire> = (0..3).map(|number| cluster.connect(number)).collect();
+    for n in 0..MOST * 6 / 10 {
+        for (table, ..) in tables {
+            let reply = add(&mut wires[n % 3], table);
+            assert!(reply.starts_with("added "), "{reply}");
+        }
+    }
+    let killed = number_of(&cluster, &standing(&cluster, 0).leaders[0]);
+    cluster.kill(killed);
+    cluster.start(killed);
+    cluster.wait_until_ready();
+    wires[killed] = cluster.connect(killed);
+    let came = standing(&cluster, killed).me;
+    eventually("it leads its share", || {
+        (standing(&cluster, killed).led_by(&came) > 0).then_some(())
+    });
+    for (table, field, most) in tables {
+        let is_refused = |reply: &str| reply.starts_with("error quota: ");
+        let each = if field == "bytes" { data.len() + 100 } else { 1 };
+        let mut fill = |wires: &mut [Wire]| {
+            eventually("it is full", || {
+                wires.iter_mut().for_each(|wire| drop(add(wire, table)));
+                let held: usize = wires[0].describe(table, field).parse().unwrap();
+                (held + each > most).then_some(held)
+            })
+        };
+        let held = fill(&mut wires);
+        assert!(held <= most, "{table} hold {held} of {most}");
+        // What waits for nothing may pass it once, by what it adds; what is full is full.
+        // Each of these is longer than what there may still be room for.
+        for key in wires[0].ask_lines(&format!("SCAN {table} 0 COUNT 5")).iter().skip(1) {
+            wires[1].exchange(format!("DELETE {table} {key}\n"), "ok\n");
+        }
+        let flood = |wires: &mut [Wire], turn: &str| -> usize {
+            for (n, wire) in wires.iter_mut().enumerate() {
+                let line = |i| format!("ADD {table} {turn}.{n}.{i:08} {data}{data}\n");
+                wire.send((0..20).map(line).collect::<String>());
+            }
+            let read = |wire: &mut Wire| (0..20).map(|_| wire.read_line()).collect::<Vec<_>>();
+            let replies: Vec<String> = wires.iter_mut().flat_map(read).collect();
+            assert!(replies.iter().all(|reply| reply.starts_with("added ") || is_refused(reply)));
+            replies.iter().filter(|reply| !is_refused(reply)).count()
+        };
+        let passed = flood(&mut wires, "into-some-room");
+        fill(&mut wires);
+        assert_eq!(flood(&mut wires, "into-none"), 0, "{passed} went before");
+    }
+}
+
 #[test]
 fn what_is_deleted_makes_room_in_a_quota_at_once() {
     let cluster = winter().start();
