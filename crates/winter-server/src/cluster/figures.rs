@@ -108,12 +108,17 @@ impl Cluster {
         }
         let slots = tables.values().map(|(table, ..)| table.slot + 1).max().unwrap_or(0);
         let mut reclaimed = Reclaimed::default();
-        for (_, group) in self.0.hosted.all_data() {
-            for (id, tally) in group.machine(|machine| machine.supervision().tallies()) {
-                if let Some((_, _, sum)) = tables.get_mut(&id) {
-                    *sum += tally;
-                }
+        let (past, mut gone) = self.0.host.past.lock().tallies(|id| tables.contains_key(&id));
+        let mut asked = |tallies: Vec<_>| {
+            for (id, tally) in tallies {
+                *tables.get_mut(&id).map_or(&mut gone, |(_, _, sum)| sum) += tally;
             }
+        };
+        asked(past);
+        for (_, group) in self.0.hosted.all_data() {
+            asked(group.machine(|machine| machine.supervision().tallies()));
+        }
+        for (_, group) in self.0.hosted.all_data() {
             let mut first = 0;
             loop {
                 group.machine(|machine| {
@@ -138,7 +143,7 @@ impl Cluster {
         let shown = |(core, held, tally)| (Arc::new(Table::counted(core, tally)), held);
         let mut tables: Vec<_> = tables.into_values().map(shown).collect();
         tables.sort_by(|(one, _), (other, _)| one.core.name.cmp(&other.core.name));
-        Survey { tables, gone: Default::default(), reclaimed }
+        Survey { tables, gone, reclaimed }
     }
 }
 

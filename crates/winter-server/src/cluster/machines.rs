@@ -19,7 +19,7 @@ use winter_core::store::{self, Partition, Slice, TableId};
 use winter_core::time::Timestamp;
 
 use super::life::give_up;
-use super::supervision::Supervision;
+use super::supervision::{Past, Supervision};
 use super::tables::Tables;
 use super::wire::Answer;
 use crate::consensus::{Batch, Machine, Replies, Source, Target, Unreadable};
@@ -141,6 +141,15 @@ pub(crate) struct Host {
     pub node: Arc<Node>,
     /// The node's tables, one of each for all partitions.
     pub tables: Tables,
+    /// What was asked of tables and no partition counts any more.
+    pub past: Arc<Mutex<Past>>,
+}
+
+impl Host {
+    /// A node without partitions.
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, tables: Tables::default(), past: Arc::default() }
+    }
 }
 
 impl DataMachine {
@@ -148,9 +157,9 @@ impl DataMachine {
     pub(crate) fn new(replica: Replica, shared: Arc<Host>) -> Self {
         let machine = Self {
             replica: Mutex::new(replica),
-            shared,
             counted: AtomicUsize::new(0),
-            supervision: Supervision::default(),
+            supervision: Supervision::new(Arc::clone(&shared.past)),
+            shared,
         };
         machine.settle(&machine.replica.lock());
         machine
@@ -249,7 +258,6 @@ impl Sink for Effects<'_> {
     }
 
     fn free(&mut self, slice: Box<Slice>) {
-        self.supervision.forget(slice.table());
         super::tables::free(slice);
     }
 }
@@ -318,11 +326,11 @@ mod tests {
 
     const TABLE: TableRef = TableRef { id: TableId(1), slot: 0 };
     const SEED: Seed = Seed(1, 2);
+    const ASKED: Tally = Tally { operations: 1, rejections: 2, restarts: 3 };
 
     fn machine() -> DataMachine {
         let node = Arc::new(Node::new(Config::default(), SEED));
-        let host = Host { node, tables: Tables::default() };
-        DataMachine::new(Replica::new(SEED, 1), Arc::new(host))
+        DataMachine::new(Replica::new(SEED, 1), Arc::new(Host::new(node)))
     }
 
     fn apply(machine: &mut DataMachine, index: u64, operation: &Operation<'_>) {
@@ -336,9 +344,17 @@ mod tests {
         let mut machine = machine();
         let new = NewTable { table: TABLE, name: "t", options: TableOptions::default() };
         apply(&mut machine, 1, &Operation::Create(new));
-        machine.supervision().count(TABLE.id, Tally { operations: 1, ..Tally::default() });
+        machine.supervision().count(TABLE.id, ASKED);
         assert_eq!(machine.supervision().tallies().len(), 1);
         machine
+    }
+
+    fn hand_over(from: &DataMachine, to: &mut DataMachine) {
+        let (mut frozen, mut receiving) = (from.freeze(), to.receive());
+        while let Some(chunk) = Source::next(&mut frozen, 1 << 10) {
+            Target::push(&mut receiving, &chunk).unwrap();
+        }
+        to.install(receiving).unwrap();
     }
 
     #[test]
@@ -346,16 +362,30 @@ mod tests {
         let mut machine = asked();
         apply(&mut machine, 2, &Operation::Drop(TABLE));
         assert_eq!(machine.supervision().tallies(), []);
+        let of_dropped = machine.shared.past.lock().tallies(|_| true);
+        assert_eq!(of_dropped, (Vec::new(), ASKED));
+    }
+
+    #[test]
+    fn what_was_counted_of_a_table_stays_when_the_node_has_the_partition_no_more() {
+        let machine = asked();
+        let host = Arc::clone(&machine.shared);
+        drop(machine);
+        assert_eq!(host.past.lock().tallies(|_| true), (vec![(TABLE.id, ASKED)], Tally::default()));
+        assert_eq!(host.past.lock().tallies(|_| false), (Vec::new(), ASKED));
+    }
+
+    #[test]
+    fn a_snapshot_leaves_what_was_counted_of_tables_that_stand() {
+        let (mut machine, other) = (asked(), asked());
+        hand_over(&other, &mut machine);
+        assert_eq!(machine.supervision().tallies(), [(TABLE.id, ASKED)]);
     }
 
     #[test]
     fn what_was_counted_of_a_table_that_a_snapshot_lacks_is_forgotten() {
-        let (mut machine, empty) = (asked(), self::machine());
-        let (mut frozen, mut receiving) = (empty.freeze(), machine.receive());
-        while let Some(chunk) = Source::next(&mut frozen, 1 << 10) {
-            Target::push(&mut receiving, &chunk).unwrap();
-        }
-        machine.install(receiving).unwrap();
+        let mut machine = asked();
+        hand_over(&self::machine(), &mut machine);
         assert_eq!(machine.supervision().tallies(), []);
     }
 }

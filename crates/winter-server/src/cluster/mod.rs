@@ -65,7 +65,6 @@ pub use recover::RecoverError;
 use router::Leaders;
 #[cfg(feature = "sim")]
 pub use simulated::{Held, View};
-use tables::Tables;
 use usage::Limits;
 pub(crate) use wire::Answer;
 use wire::Pulse;
@@ -276,7 +275,7 @@ impl Cluster {
             let_in_at: Mutex::default(),
             rival: Mutex::default(),
             hosted: Hosted::default(),
-            host: Arc::new(Host { node: Arc::clone(&node), tables: Tables::default() }),
+            host: Arc::new(Host::new(Arc::clone(&node))),
             limits: Arc::new(Limits::new(me, Arc::clone(&node))),
             leaders: Leaders::default(),
             map: RwLock::default(),

@@ -74,3 +74,17 @@ fn commands_that_are_forwarded_replicas_that_lag_and_leaders_that_are_lost_are_c
         (now[0] - before[0] >= snapshots && now[1] > before[1]).then_some(())
     });
 }
+
+#[test]
+fn what_was_asked_of_tables_stays_counted_when_they_are_dropped() {
+    let cluster = winter().start();
+    let mut wire = cluster.connect(0);
+    create(&mut wire, "t");
+    for n in 0..30 {
+        wire.exchange(format!("PUTNEW t k{n} v\nGET t k{n}\n"), "ok\nv\n");
+    }
+    let asked = || sum(&cluster, &[0, 1, 2], "winter_tables_operations_total");
+    let before = eventually("all is counted", || Some(asked()).filter(|&sum| sum >= 60));
+    wire.exchange("DROP t\n", "dropped\n");
+    assert_eq!(asked(), before);
+}
