@@ -56,6 +56,7 @@ impl Bench {
             worker: 0,
             tables: &mut self.tables,
             state: &mut self.state,
+            has_room: true,
         };
         let (done, _) = turn.run(input, &mut self.output);
         assert_eq!(done, input.len());

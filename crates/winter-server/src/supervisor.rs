@@ -50,8 +50,8 @@ impl Health {
 }
 
 /// Runs `work` until it returns; when it panics, starts it again with back-off,
-/// unless `stop` is cancelled, which also ends a back-off. Work that keeps failing makes the node unready
-/// until it has held for the longest back-off.
+/// unless `stop` is cancelled, which also ends a back-off. Work that keeps failing makes
+/// the node unready until it has held for the longest back-off.
 pub async fn supervise<F>(
     name: &'static str,
     node: Arc<Node>,

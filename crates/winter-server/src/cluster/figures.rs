@@ -108,7 +108,9 @@ impl Cluster {
         }
         let slots = tables.values().map(|(table, ..)| table.slot + 1).max().unwrap_or(0);
         let mut reclaimed = Reclaimed::default();
-        let (past, mut gone) = self.0.host.past.lock().tallies(|id| tables.contains_key(&id));
+        let knows_tables = self.0.hosted.meta().is_some();
+        let stands = |id| tables.contains_key(&id) || !knows_tables;
+        let (past, mut gone) = self.0.host.past.lock().tallies(stands);
         let mut asked = |tallies: Vec<_>| {
             for (id, tally) in tallies {
                 *tables.get_mut(&id).map_or(&mut gone, |(_, _, sum)| sum) += tally;

@@ -70,7 +70,8 @@ impl Inner {
         if keys.known_bytes() >= ANSWERS_BYTES_MAX {
             keys.parts.extend(left.extract_if(.., |part| !is_first(part)));
         }
-        let (mut long, left): (Vec<_>, Vec<_>) = left.into_iter().partition(Part::is_long);
+        let is_later = |part: &Part| part.is_long() && !is_first(part);
+        let (mut long, left): (Vec<_>, Vec<_>) = left.into_iter().partition(is_later);
         if !left.is_empty() {
             let asked = left.into_iter().map(|part| async move {
                 let done = self.run_part(&part, is_first(&part), deadline).await;
@@ -91,8 +92,8 @@ impl Inner {
         long.sort_unstable_by_key(|part| part.places[0]);
         for part in long {
             let is_next = keys.parts.is_empty() && Instant::now() < deadline;
-            if is_first(&part) || is_next && keys.known_bytes() < ANSWERS_BYTES_MAX {
-                let done = self.run_part(&part, is_first(&part), deadline).await;
+            if is_next && keys.known_bytes() < ANSWERS_BYTES_MAX {
+                let done = self.run_part(&part, false, deadline).await;
                 let rest = keys.take(part, done, unavailable);
                 keys.parts.extend(rest);
             } else {
@@ -293,6 +294,7 @@ impl Inner {
         if bytes == 0 {
             return Some(memory.reserve(Buffers::Sessions, 0));
         }
+        let _waiting = may_wait.then(|| memory.wait());
         loop {
             let reserved = memory.try_reserve(Buffers::Sessions, bytes);
             if reserved.is_some() || !may_wait || Instant::now() >= deadline {

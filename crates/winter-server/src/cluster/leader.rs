@@ -167,8 +167,9 @@ impl Leader {
 
     /// Begins with commands: with all, or up to a write whose table's quota has no room
     /// for it, as far as is known, and which table that is. The write is refused instead
-    /// when nothing was begun with before it, and the members were `asked` of its table. Where there is no
-    /// room for what a read answers, it and what follows have ended, with nothing done.
+    /// when nothing was begun with before it, and the members were `asked` of its table.
+    /// Where there is no room for what a read answers, it and what follows have ended, with
+    /// nothing done.
     fn begin(
         &self,
         commands: &[Command<'_>],

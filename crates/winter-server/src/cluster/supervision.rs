@@ -108,13 +108,20 @@ impl Supervision {
             self.past.lock().of_dropped += known.tally;
         }
     }
+
+    /// Leaves what was counted to the node.
+    pub(crate) fn retire(&self) {
+        let mut tables = self.tables.lock();
+        let mut past = self.past.lock();
+        for (&table, known) in &mut *tables {
+            let tally = std::mem::take(&mut known.tally);
+            *past.by_former_replicas.entry(table).or_default() += tally;
+        }
+    }
 }
 
 impl Drop for Supervision {
     fn drop(&mut self) {
-        let mut past = self.past.lock();
-        for (&table, known) in self.tables.get_mut().iter() {
-            *past.by_former_replicas.entry(table).or_default() += known.tally;
-        }
+        self.retire();
     }
 }

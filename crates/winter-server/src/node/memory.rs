@@ -1,7 +1,7 @@
 //! What the node holds in memory, counted, and the limit of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use winter_core::fault::{Fault, Kind};
@@ -24,6 +24,10 @@ pub struct Memory {
     store: AtomicI64,
     sessions: AtomicI64,
     answers: AtomicI64,
+    /// How many wait for room in the sessions' share.
+    waiting: AtomicUsize,
+    /// Whether somebody goes on without.
+    is_passed: AtomicBool,
 }
 
 /// For whom something is buffered. What peers are answered goes out whatever the sessions
@@ -45,6 +49,8 @@ impl Memory {
             store: AtomicI64::new(0),
             sessions: AtomicI64::new(0),
             answers: AtomicI64::new(0),
+            waiting: AtomicUsize::new(0),
+            is_passed: AtomicBool::new(false),
         }
     }
 
@@ -130,10 +136,10 @@ impl Memory {
         }
     }
 
-    /// Counts more, if there is room: the last may pass the share.
-    fn try_add(&self, buffers: Buffers, bytes: usize) -> bool {
+    /// Counts more beside one's `own`, if the others leave room: the last may pass the share.
+    fn try_add(&self, buffers: Buffers, own: usize, bytes: usize) -> bool {
         self.change(buffers, 0, bytes);
-        let others = self.held(buffers).saturating_sub(bytes as u64);
+        let others = self.held(buffers).saturating_sub((own + bytes) as u64);
         let has_room = others <= self.share(buffers);
         if !has_room {
             self.change(buffers, bytes, 0);
@@ -175,11 +181,31 @@ impl Memory {
         self.change(Buffers::Sessions, before, after);
     }
 
-    /// Counts more of what a session is about to buffer, if there is room: the last may
-    /// pass the share.
+    /// Counts more of what a session is about to buffer beside its `own`, if the others
+    /// leave room: the last may pass the share.
     #[must_use]
-    pub fn try_count_buffers(&self, bytes: usize) -> bool {
-        self.try_add(Buffers::Sessions, bytes)
+    pub fn try_count_buffers(&self, own: usize, bytes: usize) -> bool {
+        self.try_add(Buffers::Sessions, own, bytes)
+    }
+
+    /// Notes that something waits for room in the sessions' buffers.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(Arc::clone(self))
+    }
+
+    /// Whether something waits for room in the sessions' buffers.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Lets one at a time go on without room.
+    #[must_use]
+    pub fn try_pass(self: &Arc<Self>) -> Option<Pass> {
+        let is_first = !self.is_passed.swap(true, Ordering::Relaxed);
+        is_first.then(|| Pass(Arc::clone(self)))
     }
 }
 
@@ -202,7 +228,7 @@ impl Reserved {
     /// Counts more, if there is room: the last may pass the share.
     #[must_use]
     pub fn try_grow(&mut self, bytes: usize) -> bool {
-        let has_room = self.memory.try_add(self.buffers, bytes);
+        let has_room = self.memory.try_add(self.buffers, 0, bytes);
         if has_room {
             self.bytes += bytes;
             self.is_granted |= bytes > 0;
@@ -247,6 +273,26 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         self.memory.change(self.buffers, self.bytes, 0);
+    }
+}
+
+/// Something waits for room as long as this is held.
+#[derive(Debug)]
+pub struct Waiting(Arc<Memory>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whoever holds this goes on without room.
+#[derive(Debug)]
+pub struct Pass(Arc<Memory>);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.is_passed.store(false, Ordering::Relaxed);
     }
 }
 

@@ -37,8 +37,19 @@ pub enum GroupEnd {
     Done,
     /// So many commands were answered; the output is full for now.
     OutputFull(usize),
-    /// So many commands were answered; the next one's reply waits for room.
-    NeedsRoom(usize),
+    /// So many commands were answered; the next one's reply is long, and the node's
+    /// buffers are full.
+    BuffersFull(usize),
+}
+
+impl GroupEnd {
+    /// How many of the group's commands were answered.
+    pub(crate) const fn answered(self, commands: usize) -> usize {
+        match self {
+            Self::Done => commands,
+            Self::OutputFull(done) | Self::BuffersFull(done) => done,
+        }
+    }
 }
 
 /// What is done with replies that are not short.
@@ -101,11 +112,11 @@ struct Progress<'o> {
 /// Why a group was left before its end.
 enum Stop<'a> {
     /// The output is full for now.
-    OutputFull,
+    Output,
     /// The node's buffers are, and the reply is long.
-    BuffersFull,
+    Buffers,
     /// The table's quota may have room once expired entries are reclaimed.
-    NeedsRoom(&'a Table),
+    Quota(&'a Table),
 }
 
 /// Why a command was not applied.
@@ -113,7 +124,7 @@ enum Refusal {
     /// Answer this.
     Fault(Fault),
     /// The quota may have room once expired entries are reclaimed.
-    NeedsRoom,
+    Quota,
 }
 
 impl KeyRun<'_> {
@@ -137,9 +148,9 @@ impl KeyRun<'_> {
             let done = commands.len() - left.len();
             match stop {
                 None => break,
-                Some(Stop::OutputFull) => return GroupEnd::OutputFull(done),
-                Some(Stop::BuffersFull) => return GroupEnd::NeedsRoom(done),
-                Some(Stop::NeedsRoom(table)) => {
+                Some(Stop::Output) => return GroupEnd::OutputFull(done),
+                Some(Stop::Buffers) => return GroupEnd::BuffersFull(done),
+                Some(Stop::Quota(table)) => {
                     self.node.make_room(table, self.now);
                     reclaimed = true;
                 }
@@ -245,7 +256,7 @@ impl KeyRun<'_> {
         let output_soft_max = if has_room { OUTPUT_SOFT_MAX } else { SHORT_BYTES };
         while let Some(work) = group.get(progress.done) {
             if progress.output.len() > output_soft_max {
-                return Some(Stop::OutputFull);
+                return Some(Stop::Output);
             }
             let Some(table) = work.table.filter(|table| !table.is_dropped()) else {
                 self.answer(&Reply::MissingTable, progress, answered);
@@ -262,7 +273,7 @@ impl KeyRun<'_> {
             if op.is_write() && (quota.is_some() || self.node.memory.is_full()) {
                 match self.admit(table, work, partition, progress.reclaimed) {
                     Ok(()) => {}
-                    Err(Refusal::NeedsRoom) => return Some(Stop::NeedsRoom(table)),
+                    Err(Refusal::Quota) => return Some(Stop::Quota(table)),
                     Err(Refusal::Fault(fault)) => {
                         self.answer(&fault.into(), progress, answered);
                         continue;
@@ -272,7 +283,7 @@ impl KeyRun<'_> {
             let mut reply = partition.apply(self.now, &table.core, work.key, op);
             if !has_room && reply.data_bytes() > SHORT_BYTES {
                 if self.long_replies == LongReplies::Waiting {
-                    return Some(Stop::BuffersFull);
+                    return Some(Stop::Buffers);
                 }
                 reply = buffers_full().into();
             }
@@ -323,7 +334,7 @@ impl KeyRun<'_> {
         .find(|&(_, held, more, most)| more > 0 && most.is_some_and(|most| held + more > most));
         let Some((option, held, more, most)) = over else { return Ok(()) };
         if !reclaimed && table.may_reclaim(self.now) {
-            return Err(Refusal::NeedsRoom);
+            return Err(Refusal::Quota);
         }
         node.stats.events.quota_rejections.bump();
         table.count_rejection();

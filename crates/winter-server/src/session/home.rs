@@ -36,7 +36,7 @@ impl Member {
     /// Counts what they are about to hold, if there is room.
     pub(super) fn try_count_buffers(&mut self, held: usize) -> bool {
         let more = held.saturating_sub(self.counted_bytes);
-        let has_room = self.shared.node.memory.try_count_buffers(more);
+        let has_room = self.shared.node.memory.try_count_buffers(self.counted_bytes, more);
         self.counted_bytes += if has_room { more } else { 0 };
         has_room
     }

@@ -38,7 +38,7 @@ use winter_core::fault::Fault;
 
 use crate::net::{self, Stream};
 use crate::node::TableCache;
-use crate::node::memory::Reserved;
+use crate::node::memory::{Pass, Reserved};
 use crate::server::Shared;
 use crate::stats::End;
 use ended::Ended;
@@ -101,6 +101,8 @@ pub struct Session {
     holds: bool,
     /// Counts replies that are not in the output yet, or not counted there.
     reserved: Option<Reserved>,
+    /// Held while a long command comes in for which there was no room.
+    pass: Option<Pass>,
 }
 
 /// Why a session leaves its thread when nothing went wrong.
@@ -148,6 +150,7 @@ impl Session {
             output: Vec::new(),
             holds: false,
             reserved: None,
+            pass: None,
         }
     }
 
@@ -235,7 +238,7 @@ impl Session {
                             None => self.turn_on_input(),
                         };
                     }
-                    TurnEnd::NeedsRoom => {
+                    TurnEnd::AwaitRoom => {
                         self.state.refuses_long = !self.wait_for_room().await;
                         end = self.turn_on_input();
                         self.state.refuses_long = false;
@@ -353,8 +356,9 @@ impl Session {
         output: &mut Vec<u8>,
         tables: &mut TableCache,
     ) -> (usize, TurnEnd) {
-        let mut turn =
-            Turn { shared: &self.shared, worker: self.worker, tables, state: &mut self.state };
+        let has_room = !self.member.others_fill_buffers();
+        let (shared, worker, state) = (&self.shared, self.worker, &mut self.state);
+        let mut turn = Turn { shared, worker, tables, state, has_room };
         let (done, end) = turn.run(input, output);
         self.progressed |= done > 0;
         (done, end)
@@ -365,6 +369,11 @@ impl Session {
         let is_midway = self.is_midway();
         if std::mem::take(&mut self.progressed) || !is_midway {
             *timer = None;
+        }
+        if let Some(timer) = timer
+            && self.input.len() > READ_BYTES
+        {
+            timer.look_soon();
         }
         if timer.is_none() && is_midway {
             *timer = Some(RequestTimer::begin(self.shared.node.config.request_timeout));

@@ -67,27 +67,38 @@ impl Session {
         }
         let was_granted = self.reserved.take().is_some_and(|reserved| reserved.is_granted());
         if self.output.is_empty() {
+            // A reply that was muted may have left its room.
+            self.output = Vec::new();
+            self.count_buffers();
             return Ok(());
         }
         if self.output.len() > self.shared.node.config.output_bytes_max {
             return Err(Ended::TooMuchOutput);
         }
         self.count_buffers();
-        let is_long = self.output.len() > READ_BYTES;
+        let sent = self.try_send(&self.output)?;
+        let is_long = self.output.len() - sent > READ_BYTES;
         if is_long && !was_granted && self.member.others_fill_buffers() {
             return Err(Ended::TooMuchOutput);
         }
-        self.send_all().await?;
+        self.send_all(sent).await?;
         self.output = Vec::new();
         self.count_buffers();
         Ok(())
     }
 
-    async fn send_all(&mut self) -> Result<(), Ended> {
-        let (mut sent, mut pace) = (0, Pace::begin());
+    /// Sends what is left when so many bytes are sent.
+    async fn send_all(&mut self, mut sent: usize) -> Result<(), Ended> {
+        let mut pace = Pace::begin(sent);
         let mut writable_at = Instant::now();
         while sent < self.output.len() {
             let is_long = self.output.len() - sent > READ_BYTES;
+            if !is_long && sent > READ_BYTES {
+                // The room of what was sent does not stay for the rest.
+                self.output = self.output.split_off(sent);
+                self.count_buffers();
+                sent = 0;
+            }
             let patience = self.shared.node.config.write_timeout;
             let wait = patience.saturating_sub(writable_at.elapsed());
             let wait = if is_long { wait.min(LOOK_EVERY) } else { wait };

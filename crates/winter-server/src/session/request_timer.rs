@@ -27,7 +27,7 @@ impl RequestTimer {
     pub(super) fn begin(timeout: Duration) -> Self {
         let began = Instant::now();
         let sleep = Box::pin(sleep_until(began + timeout.min(LOOK_EVERY)));
-        Self { began, timeout, sleep, pace: Pace::begin() }
+        Self { began, timeout, sleep, pace: Pace::begin(0) }
     }
 
     /// Ready when the time may be over, or the command should be looked at.
@@ -44,6 +44,14 @@ impl RequestTimer {
         let is_long = received > READ_BYTES;
         self.sleep.as_mut().reset(if is_long { due.min(now + LOOK_EVERY) } else { due });
         due > now
+    }
+
+    /// Has the command looked at before its time is over, for it has become long.
+    pub(super) fn look_soon(&mut self) {
+        let soon = Instant::now() + LOOK_EVERY;
+        if self.sleep.deadline() > soon {
+            self.sleep.as_mut().reset(soon);
+        }
     }
 
     /// Whether the command is long, and comes too slowly for others to wait.

@@ -1,9 +1,8 @@
 //! Room in the node's buffers for what is long.
 //!
 //! A long command is taken in, and a long reply begun, when there is room for it. While
-//! there is none, whoever holds much has to move: clients that stand still make room for
-//! those that wait, so that a crowd that asks and does not read, or begins and does not
-//! go on, stops the others for a moment and not for as long as it likes.
+//! there is none, whoever holds much has to move: a client that asks and does not read, or
+//! begins and does not go on, makes room for those that wait.
 
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// While others wait, a session that holds much moves so many bytes ...
 const PACE_BYTES: usize = 64 << 10;
-/// ... in this time.
-const PACE_TIME: Duration = Duration::from_secs(1);
+/// ... in this time. Of what a client reads, a third of the system's buffer is seen at once.
+const PACE_TIME: Duration = Duration::from_secs(2);
 
 /// How fast bytes move, to a client or from it.
 #[derive(Debug)]
@@ -32,31 +31,32 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// They begin to.
-    pub(super) fn begin() -> Self {
-        Self { since: Instant::now(), moved: 0 }
+    /// So many have moved by now.
+    pub(super) fn begin(moved: usize) -> Self {
+        Self { since: Instant::now(), moved }
     }
 
     /// Whether it is too slow for others to wait, now that so many have moved in all.
     pub(super) fn is_slow(&mut self, moved: usize) -> bool {
         if moved >= self.moved + PACE_BYTES {
-            *self = Self { since: Instant::now(), moved };
+            *self = Self::begin(moved);
         }
         self.since.elapsed() >= PACE_TIME
     }
 }
 
 impl Session {
-    /// Whether others wait for room.
+    /// Whether something waits for room in the node's buffers.
     pub(super) fn others_wait(&self) -> bool {
-        self.shared.node.memory.buffers_are_full()
+        self.shared.node.memory.is_awaited()
     }
 
     /// Waits for room for a long reply: whether there is any.
     pub(super) async fn wait_for_room(&self) -> bool {
+        let _waiting = self.shared.node.memory.wait();
         let deadline = Instant::now() + WAIT_MAX;
-        while self.others_wait() {
-            if Instant::now() >= deadline {
+        while self.member.others_fill_buffers() {
+            if self.is_to_give_up(deadline) {
                 return false;
             }
             sleep(PAUSE).await;
@@ -69,26 +69,48 @@ impl Session {
     pub(super) async fn admit_input(&mut self) -> Result<bool, Ended> {
         self.count_buffers();
         let (length, held) = (self.input.len(), self.input.capacity());
-        if length <= READ_BYTES || held - length >= READ_BYTES {
+        if length <= READ_BYTES {
+            self.pass = None;
+            return Ok(false);
+        }
+        if held - length >= READ_BYTES {
             return Ok(false);
         }
         let room = 2 * held;
-        let deadline = Instant::now() + WAIT_MAX;
-        let mut has_waited = false;
-        while !self.member.try_count_buffers(room + self.output.capacity()) {
-            if Instant::now() >= deadline {
-                return Err(self.refuse_for_memory().await);
+        let has_waited = !self.try_admit(room);
+        if has_waited {
+            let _waiting = self.shared.node.memory.wait();
+            let deadline = Instant::now() + WAIT_MAX;
+            while !self.try_admit(room) {
+                if self.is_to_give_up(deadline) {
+                    return Err(self.refuse_for_memory().await);
+                }
+                sleep(PAUSE).await;
             }
-            has_waited = true;
-            sleep(PAUSE).await;
         }
         self.input.reserve_exact(room - length);
+        self.count_buffers();
         Ok(has_waited)
+    }
+
+    /// Counts room for a command if there is some. When there is none, one command at a
+    /// time goes on nevertheless: many that are half in would wait for each other.
+    fn try_admit(&mut self, room: usize) -> bool {
+        if self.pass.is_none() && !self.member.try_count_buffers(room + self.output.capacity()) {
+            self.pass = self.shared.node.memory.try_pass();
+            return self.pass.is_some();
+        }
+        true
+    }
+
+    fn is_to_give_up(&self, deadline: Instant) -> bool {
+        Instant::now() >= deadline || self.shared.is_draining()
     }
 
     /// Refuses a command that there is no room to take in: it is let go first.
     pub(super) async fn refuse_for_memory(&mut self) -> Ended {
         self.input = Vec::new();
+        self.pass = None;
         self.count_buffers();
         let fault = Fault::new(
             Kind::Memory,

@@ -101,7 +101,7 @@ pub enum TurnEnd {
     /// have their turn, then come back with the rest of the input.
     Yield,
     /// Send the output, wait until there is room for a long reply, then come back.
-    NeedsRoom,
+    AwaitRoom,
     /// Send the output, then let the cluster do this, then come back.
     Ask(Asked),
     /// Send the output, then close.
@@ -119,6 +119,8 @@ pub struct Turn<'s> {
     pub tables: &'s mut TableCache,
     /// The session.
     pub state: &'s mut State,
+    /// Whether the node's buffers have room for long replies.
+    pub has_room: bool,
 }
 
 /// Why a group ends before it is full.
@@ -203,15 +205,14 @@ impl Turn<'_> {
             }
             let now = self.node().clock.at(pass.began);
             if !group.commands.is_empty() {
-                let (done, end) = match self.run_group(&group, *dialect, now, output) {
-                    GroupEnd::Done => (group.commands.len(), None),
-                    GroupEnd::OutputFull(done) => (done, Some(TurnEnd::Yield)),
-                    GroupEnd::NeedsRoom(done) => (done, Some(TurnEnd::NeedsRoom)),
-                };
+                let end = self.run_group(&group, *dialect, now, output);
+                let done = end.answered(group.commands.len());
                 pass.verbs.extend(group.verbs[..done].iter().copied());
-                if let Some(end) = end {
-                    let at = if done == 0 { begin } else { group.ends[done - 1] };
-                    return (at, end);
+                let at = if done == 0 { begin } else { group.ends[done - 1] };
+                match end {
+                    GroupEnd::Done => {}
+                    GroupEnd::OutputFull(_) => return (at, TurnEnd::Yield),
+                    GroupEnd::BuffersFull(_) => return (at, TurnEnd::AwaitRoom),
                 }
             }
             match barrier {
@@ -347,17 +348,20 @@ impl Turn<'_> {
     ) -> GroupEnd {
         let node = &self.shared.node;
         let stats = node.stats.worker(self.worker);
-        let long_replies = match node.memory.buffers_are_full() {
-            false => LongReplies::Written,
-            true if self.state.refuses_long => LongReplies::Refused,
-            true => LongReplies::Waiting,
+        let long_replies = match self.has_room || self.state.replies != Replies::On {
+            true => LongReplies::Written,
+            false if self.state.refuses_long => LongReplies::Refused,
+            false => LongReplies::Waiting,
         };
         let keys = KeyRun { node, worker: self.worker, now, dialect, long_replies };
         let length_before = output.len();
         let mut verbs = group.verbs.iter();
         let answered = |outcome| stats.count(verbs.next().copied(), outcome);
         let end = keys.run(self.tables, &group.commands, output, answered);
-        self.state.mute(output, length_before);
+        // A command that waits has its reply muted when it has one.
+        if end.answered(group.commands.len()) > 0 {
+            self.state.mute(output, length_before);
+        }
         end
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Server, Wire, eventually};
+use winter_testkit::{Server, Wire, eventually, request};
 
 use crate::watch::{alone, info, processor_time, resident_bytes, unsent_ends};
 use crate::winter;
@@ -211,6 +211,10 @@ fn those_who_do_not_read_make_room_for_those_who_do() {
     other.exchange("GET t k\n", "v\n");
     other.exchange("GET t big\n", format!("{big}\n"));
     let greedier = fill_buffers(&server);
+    // What is muted does not wait, and stays muted.
+    let words = ["CLIENT REPLY SKIP", "GET t big", "GET t k"];
+    let pipeline = words.map(|words| request(&words.split(' ').collect::<Vec<_>>())).concat();
+    server.connect().exchange(pipeline, "$1\r\nv\r\n");
     other.exchange(format!("PUTNEW t long {}\n", "x".repeat(1 << 20)), "ok\n");
     drop((greedy, greedier));
     alone(&mut other);
@@ -237,4 +241,26 @@ fn those_who_do_not_go_on_make_room_for_those_who_do() {
     other.exchange("GET t long\n", format!("{data}\n"));
     drop(halves);
     alone(&mut other);
+}
+
+#[test]
+fn those_who_send_much_at_once_are_all_taken_in() {
+    const CLIENTS: usize = 12;
+    // Half of the limit is for buffers: room for eight such commands when they are half in.
+    let server = winter().set("WINTER_MAX_MEMORY", "64mb").start();
+    server.connect().exchange("CREATE t\n", "created\n");
+    let command = format!("PUT t k {}\n", "x".repeat(3 << 20));
+    let mut wires: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    // All are half in before any is whole.
+    for wire in &mut wires {
+        wire.send(&command[..2 << 20]);
+    }
+    std::thread::scope(|scope| {
+        for wire in &mut wires {
+            scope.spawn(|| {
+                wire.send(&command[2 << 20..]);
+                assert!(wire.read_line().starts_with("ok "));
+            });
+        }
+    });
 }

@@ -270,7 +270,9 @@ impl Inner {
 
     /// Lets go of the replica of a partition, if there is one here.
     pub(super) async fn let_go(&self, partition: PartitionId) {
-        if let Some(held) = self.hosted.take_data(partition) {
+        if let Some(held) = self.hosted.data(partition) {
+            held.machine(|machine| machine.supervision().retire());
+            self.hosted.take_data(partition);
             held.shutdown().await;
             tracing::info!(%partition, "a replica has moved away");
         }
