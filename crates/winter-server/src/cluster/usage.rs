@@ -1,7 +1,7 @@
 //! Limits that hold across the cluster: nodes tell each other, a few times a
 //! second, whether their memory is full and what tables with quotas hold in the
-//! partitions that they lead. From half of a quota on, each is asked before a write
-//! is let in or refused.
+//! partitions that they lead. Where they could pass a quota together, each is asked
+//! before a write is let in or refused, and asks itself from then on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{AddAssign, SubAssign};
@@ -69,6 +69,19 @@ struct Known {
     done: BTreeMap<TableId, Usage>,
     /// Of which tables the members are asked, by one for all that wait.
     asking: BTreeMap<TableId, Arc<Asking>>,
+    /// Of which tables another has asked here, and when: it counts on what it was told.
+    told: BTreeMap<TableId, Instant>,
+    /// How many the members are, this node among them; none are known at first.
+    members: u64,
+}
+
+impl Known {
+    /// How much of a quota may be taken as far as is known here without asking the others.
+    /// Even if each of them takes as much in the meantime, they do not pass it together.
+    fn unasked(&self, table: TableId, most: u64) -> u64 {
+        let is_told = self.told.get(&table).is_some_and(is_fresh);
+        if is_told { 0 } else { most.checked_div(self.members).unwrap_or(0) }
+    }
 }
 
 /// When the members were asked of a table last.
@@ -144,6 +157,8 @@ impl Limits {
         let mut known = self.known.lock();
         known.pulses.retain(|node, _| members.contains(node));
         known.asking.retain(|_, asking| Arc::strong_count(asking) > 1);
+        known.told.retain(|_, at| is_fresh(at));
+        known.members = members.len() as u64;
     }
 
     /// Whether one of `nodes` can take no more. They are looked up only if
@@ -158,9 +173,9 @@ impl Limits {
         !full.is_empty() && !full.is_disjoint(&nodes())
     }
 
-    /// Lets a write in that adds `cost` to `table`, if its quotas allow it; and if less
-    /// than half of them is taken, or all members were `asked`: what one of them has let
-    /// in since its pulse is not known here.
+    /// Lets a write in that adds `cost` to `table`, if its quotas allow it; and if little
+    /// of them is taken, or all members were `asked`: what one of them has let in since its
+    /// pulse is not known here.
     ///
     /// # Errors
     /// `quota`.
@@ -186,7 +201,7 @@ impl Limits {
         ]
         .into_iter()
         .find(|&(_, held, more, most)| {
-            let free = |most| if asked { most } else { most / 2 };
+            let free = |most| if asked { most } else { known.unasked(id, most) };
             more > 0 && most.is_some_and(|most| held + more > free(most))
         });
         if let Some((option, held, more, most)) = over {
@@ -231,7 +246,12 @@ impl Inner {
 
     /// The same, and what is about to be written there.
     pub(crate) fn claimed_usage_of(&self, table: TableId, name: &str) -> Usage {
-        let claimed = self.limits.known.lock().under_way.get(&table).copied();
+        let claimed = {
+            let mut known = self.limits.known.lock();
+            // Whatever is let in from here on is asked for first.
+            known.told.insert(table, Instant::now());
+            known.under_way.get(&table).copied()
+        };
         let mut usage = claimed.unwrap_or_default();
         usage += self.led_usage_of(table, name);
         usage

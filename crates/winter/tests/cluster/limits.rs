@@ -54,6 +54,11 @@ fn a_tables_quota_on_entries_holds_through_all_nodes() {
 fn a_client_that_waits_for_its_replies_passes_no_quota() {
     let cluster = winter().start();
     let mut wires: Vec<_> = (0..3).map(|n| cluster.connect(n)).collect();
+    // What one of them has let in the others do not know.
+    eventually("all lead some partitions", || {
+        let standing = standing(&cluster, 0);
+        standing.nodes.keys().all(|node| standing.led_by(node) > 0).then_some(())
+    });
     for most in [1, 2, 10, 100] {
         create(&mut wires[0], &format!("t{most} MAXENTRIES {most}"));
         let added = (0..2 * most + 10)
