@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::{Source, Turn};
-use super::frame::{HEAD_BYTES, Header, Outcome};
+use super::frame::{HEAD_BYTES, Header, Outcome, Urgency};
 
 pub(super) struct Answers {
     state: Mutex<State>,
@@ -25,9 +25,15 @@ pub(super) struct Answers {
 struct State {
     queue: VecDeque<(Header, Bytes)>,
     queue_bytes: usize,
-    in_flight: usize,
-    in_flight_bytes: usize,
+    /// What is worked on, by [`Urgency`].
+    under_way: [UnderWay; 2],
     has_ended: bool,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    requests: usize,
+    bytes: usize,
 }
 
 impl Answers {
@@ -42,24 +48,28 @@ impl Answers {
     }
 
     /// Whether one more request, of so many bytes, may be worked on.
-    pub(super) fn admit(&self, bytes: usize) -> bool {
+    pub(super) fn admit(&self, urgency: Urgency, bytes: usize) -> bool {
         let mut state = self.state.lock();
-        let is_alone = state.in_flight == 0;
-        let is_heavy = state.in_flight_bytes + bytes > self.bytes_max;
-        if state.in_flight >= self.in_flight_max || is_heavy && !is_alone {
+        let under_way = &mut state.under_way[urgency as usize];
+        let is_alone = under_way.requests == 0;
+        let is_heavy = under_way.bytes + bytes > self.bytes_max && urgency.needs_room(bytes);
+        if under_way.requests >= self.in_flight_max || is_heavy && !is_alone {
             return false;
         }
-        state.in_flight += 1;
-        state.in_flight_bytes += bytes;
+        under_way.requests += 1;
+        under_way.bytes += bytes;
         true
     }
 
-    /// A request that was admitted has its answer, if it wants one.
-    pub(super) fn finish(&self, number: Option<u64>, outcome: Outcome, body: Bytes, bytes: usize) {
-        let mut state = self.state.lock();
-        state.in_flight -= 1;
-        state.in_flight_bytes -= bytes;
-        drop(state);
+    /// A request that was admitted is done with.
+    pub(super) fn let_go(&self, urgency: Urgency, bytes: usize) {
+        let under_way = &mut self.state.lock().under_way[urgency as usize];
+        under_way.requests -= 1;
+        under_way.bytes -= bytes;
+    }
+
+    /// Queues a request's answer, if it wants one.
+    pub(super) fn answer(&self, number: Option<u64>, outcome: Outcome, body: Bytes) {
         if let Some(request) = number {
             self.push_with(Header::Answer { request, outcome }, body);
         }

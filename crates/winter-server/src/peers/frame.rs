@@ -56,6 +56,33 @@ impl Channel {
     pub fn is_bulk(self) -> bool {
         self.0 >= 128
     }
+
+    /// How urgent its calls are.
+    pub(super) const fn urgency(self) -> Urgency {
+        match self {
+            Self::CONSENSUS | Self::MEMBERSHIP => Urgency::Prompt,
+            _ => Urgency::Patient,
+        }
+    }
+}
+
+/// How urgent calls are. Each kind has a room of its own, so that neither is refused for
+/// what there is of the other: commands wait for consensus, and would wait for ever for
+/// what finds no room beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// What others wait for, and what waits for nobody: it goes first, and what is short of
+    /// it is not refused for its bytes.
+    Prompt,
+    /// All the rest.
+    Patient,
+}
+
+impl Urgency {
+    /// Whether a body is refused for its bytes when its kind has no room.
+    pub(super) const fn needs_room(self, body: usize) -> bool {
+        matches!(self, Self::Patient) || body > COPIED_BYTES_MAX
+    }
 }
 
 /// What a frame is. Variants are only ever added, at the end.
@@ -63,7 +90,7 @@ impl Channel {
 pub enum Header {
     /// Asks, and wants an answer under the same number within so many milliseconds.
     Request {
-        /// Grows with each request of a sender.
+        /// No other request of this connection has it.
         request: u64,
         /// What it is about.
         channel: Channel,

@@ -271,21 +271,20 @@ impl Desk {
     fn begin(&self, number: Option<u64>, request: Request) {
         let counters = &self.shared.counters;
         counters.requests.bump();
-        let bytes = request.body.len();
+        let (urgency, bytes) = (request.channel.urgency(), request.body.len());
         let outcome = if self.shared.drain.is_cancelled() {
             Outcome::Stopping
-        } else if self.answers.admit(bytes) {
-            return self.work(number, request, bytes);
+        } else if self.answers.admit(urgency, bytes) {
+            return self.work(number, request);
         } else {
             counters.requests_busy.bump();
             Outcome::Busy
         };
-        if let Some(request) = number {
-            self.answers.push(Header::Answer { request, outcome });
-        }
+        self.answers.answer(number, outcome, Bytes::new());
     }
 
-    fn work(&self, number: Option<u64>, request: Request, bytes: usize) {
+    fn work(&self, number: Option<u64>, request: Request) {
+        let (urgency, bytes) = (request.channel.urgency(), request.body.len());
         let shared = Arc::clone(&self.shared);
         let answers = Arc::clone(&self.answers);
         let answer_bytes_max = self.answer_bytes_max;
@@ -304,7 +303,8 @@ impl Desk {
                 answer = handling => outcome(&shared, answer, answer_bytes_max),
                 () = shared.kill.cancelled() => (Outcome::Failed, Bytes::new()),
             };
-            answers.finish(number, outcome, body, bytes);
+            answers.let_go(urgency, bytes);
+            answers.answer(number, outcome, body);
         });
     }
 

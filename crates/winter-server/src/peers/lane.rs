@@ -16,7 +16,7 @@ use winter_core::cluster::GroupId;
 
 use super::connection::{Source, Turn};
 use super::error::{CallError, Lost, NotSent};
-use super::frame::{Channel, HEAD_BYTES, Header, Outcome};
+use super::frame::{Channel, HEAD_BYTES, Header, Outcome, Urgency};
 use super::options::Options;
 
 type Answer = Result<Bytes, CallError>;
@@ -47,15 +47,48 @@ pub(super) struct Lane {
 
 struct State {
     link: Link,
-    queue: VecDeque<Queued>,
-    queue_bytes: usize,
-    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    /// What waits to be sent, by [`Urgency`].
+    queues: [Queue; 2],
+    waiting: BTreeMap<u64, Awaited>,
     requests: u64,
     /// The longest body that both sides take.
     body_bytes_max: usize,
     /// The peer said goodbye, or we did: nothing more is sent on this connection.
     is_leaving: bool,
     last_sent: Instant,
+}
+
+#[derive(Default)]
+struct Queue {
+    calls: VecDeque<Queued>,
+    bytes: usize,
+    /// Calls of this urgency that wait for their answers.
+    unanswered: usize,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Queued> {
+        let queued = self.calls.pop_front()?;
+        self.bytes -= queued.body.len();
+        Some(queued)
+    }
+
+    /// Takes a call out, if it is still there.
+    fn remove(&mut self, request: u64) -> Option<Queued> {
+        let queued = self.calls.remove(self.place(request).ok()?)?;
+        self.bytes -= queued.body.len();
+        Some(queued)
+    }
+
+    fn place(&self, request: u64) -> Result<usize, usize> {
+        self.calls.binary_search_by_key(&request, |queued| queued.request)
+    }
+}
+
+/// A call that was sent.
+struct Awaited {
+    urgency: Urgency,
+    caller: oneshot::Sender<Answer>,
 }
 
 struct Queued {
@@ -78,16 +111,14 @@ impl Queued {
     }
 
     /// Counts as sent from here on.
-    fn begin(
-        self,
-        now: Instant,
-        waiting: &mut BTreeMap<u64, oneshot::Sender<Answer>>,
-    ) -> (Header, Bytes) {
+    fn begin(self, now: Instant, state: &mut State) -> (Header, Bytes) {
         let Self { request, channel, group, body, caller } = self;
-        let Some((answer, deadline)) = caller else {
+        let Some((caller, deadline)) = caller else {
             return (Header::OneWay { channel, group }, body);
         };
-        waiting.insert(request, answer);
+        let urgency = channel.urgency();
+        state.waiting.insert(request, Awaited { urgency, caller });
+        state.queues[urgency as usize].unanswered += 1;
         let budget = deadline.saturating_duration_since(now).as_millis().max(1);
         let budget_millis = u32::try_from(budget).unwrap_or(u32::MAX);
         (Header::Request { request, channel, group, budget_millis }, body)
@@ -106,8 +137,7 @@ impl Lane {
         Self {
             state: Mutex::new(State {
                 link: Link::Connecting,
-                queue: VecDeque::new(),
-                queue_bytes: 0,
+                queues: Default::default(),
                 waiting: BTreeMap::new(),
                 requests: 0,
                 body_bytes_max: options.body_bytes_max,
@@ -169,16 +199,19 @@ impl Lane {
         if let Link::Down(why) = state.link {
             return Err(why);
         }
-        let in_flight = state.queue.len() + state.waiting.len();
-        let is_first = state.queue.is_empty();
-        let is_full = state.queue_bytes + body.len() > self.queue_bytes_max && !is_first;
-        if in_flight >= self.in_flight_max || is_full {
+        let request = state.requests;
+        let urgency = channel.urgency();
+        let queue = &mut state.queues[urgency as usize];
+        let is_first = queue.calls.is_empty();
+        let is_heavy =
+            queue.bytes + body.len() > self.queue_bytes_max && urgency.needs_room(body.len());
+        let in_flight = queue.calls.len() + queue.unanswered;
+        if in_flight >= self.in_flight_max || is_heavy && !is_first {
             return Err(NotSent::QueueFull);
         }
-        let request = state.requests;
+        queue.bytes += body.len();
+        queue.calls.push_back(Queued { request, channel, group, body, caller });
         state.requests += 1;
-        state.queue_bytes += body.len();
-        state.queue.push_back(Queued { request, channel, group, body, caller });
         drop(state);
         self.arrived.notify_one();
         Ok(request)
@@ -187,23 +220,20 @@ impl Lane {
     /// Forgets a call that nobody waits for: what can be said of it.
     fn withdraw(&self, request: u64) -> CallError {
         let mut state = self.state.lock();
-        if let Ok(at) = state.queue.binary_search_by_key(&request, |queued| queued.request) {
-            let queued = state.queue.remove(at).expect("it was found there");
-            state.queue_bytes -= queued.body.len();
+        if state.queues.iter_mut().any(|queue| queue.remove(request).is_some()) {
             return NotSent::Deadline.into();
         }
-        state.waiting.remove(&request);
+        state.take_awaited(request);
         Lost::Deadline.into()
     }
 
     /// Takes what became of a call.
     pub(super) fn answer(&self, request: u64, outcome: Outcome, body: Bytes) -> Answered {
         let mut state = self.state.lock();
-        let is_queued = state.queue.front().is_some_and(|first| request >= first.request);
-        if request >= state.requests || is_queued {
+        if request >= state.requests || state.is_queued(request) {
             return Answered::Never;
         }
-        let Some(caller) = state.waiting.remove(&request) else { return Answered::Late };
+        let Some(caller) = state.take_awaited(request) else { return Answered::Late };
         drop(state);
         let answer = match outcome {
             Outcome::Done => Ok(body),
@@ -235,10 +265,12 @@ impl Lane {
     pub(super) fn shut(&self, why: NotSent) {
         let mut state = self.state.lock();
         state.link = Link::Down(why);
-        let queue = std::mem::take(&mut state.queue);
-        state.queue_bytes = 0;
+        let mut failed = Vec::new();
+        for queue in &mut state.queues {
+            failed.extend(std::iter::from_fn(|| queue.pop()));
+        }
         drop(state);
-        queue.into_iter().for_each(|queued| queued.fail(why));
+        failed.into_iter().for_each(|queued| queued.fail(why));
         self.arrived.notify_one();
     }
 
@@ -246,10 +278,11 @@ impl Lane {
     pub(super) fn lose(&self) {
         let mut state = self.state.lock();
         let waiting = std::mem::take(&mut state.waiting);
+        state.queues.iter_mut().for_each(|queue| queue.unanswered = 0);
         drop(state);
-        for (_, caller) in waiting {
+        for awaited in waiting.into_values() {
             // Whoever waited may have gone.
-            let _ = caller.send(Err(Lost::Closed.into()));
+            let _ = awaited.caller.send(Err(Lost::Closed.into()));
         }
     }
 
@@ -261,7 +294,7 @@ impl Lane {
 
     /// Waits until there is something to send.
     pub(super) async fn wanted(&self) {
-        while self.state.lock().queue.is_empty() {
+        while self.lengths().0 == 0 {
             self.arrived.notified().await;
         }
     }
@@ -274,7 +307,23 @@ impl Lane {
     /// Calls and bytes that wait to be sent, and calls that wait for their answers.
     pub(super) fn lengths(&self) -> (usize, usize, usize) {
         let state = self.state.lock();
-        (state.queue.len(), state.queue_bytes, state.waiting.len())
+        let calls = state.queues.iter().map(|queue| queue.calls.len()).sum();
+        let bytes = state.queues.iter().map(|queue| queue.bytes).sum();
+        (calls, bytes, state.waiting.len())
+    }
+}
+
+impl State {
+    /// Whether a call still waits to be sent.
+    fn is_queued(&self, request: u64) -> bool {
+        self.queues.iter().any(|queue| queue.place(request).is_ok())
+    }
+
+    /// Nobody waits for the answer to this call from here on.
+    fn take_awaited(&mut self, request: u64) -> Option<oneshot::Sender<Answer>> {
+        let awaited = self.waiting.remove(&request)?;
+        self.queues[awaited.urgency as usize].unanswered -= 1;
+        Some(awaited.caller)
     }
 }
 
@@ -309,17 +358,21 @@ impl Source for Lane {
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut taken = 0;
-        while taken < bytes && !state.is_leaving {
-            let Some(queued) = state.queue.pop_front() else { break };
-            state.queue_bytes -= queued.body.len();
-            let unfit = queued.unfit(now, state.body_bytes_max);
-            if let Some(why) = unfit {
-                failed.push((queued, why));
-                continue;
+        for urgency in [Urgency::Prompt, Urgency::Patient] {
+            // However much there is of the first, something goes of the second.
+            let mut is_first = true;
+            while (taken < bytes || is_first) && !state.is_leaving {
+                let Some(queued) = state.queues[urgency as usize].pop() else { break };
+                let unfit = queued.unfit(now, state.body_bytes_max);
+                if let Some(why) = unfit {
+                    failed.push((queued, why));
+                    continue;
+                }
+                is_first = false;
+                state.last_sent = now;
+                taken += queued.body.len() + HEAD_BYTES;
+                batch.push(queued.begin(now, state));
             }
-            state.last_sent = now;
-            taken += queued.body.len() + HEAD_BYTES;
-            batch.push(queued.begin(now, &mut state.waiting));
         }
         failed.into_iter().for_each(|(queued, why)| queued.fail(why));
         let is_idle = self.idle_max.is_some_and(|max| now.duration_since(state.last_sent) >= max);

@@ -10,7 +10,7 @@ use winter_server::peers::frame::{Header, Outcome};
 use winter_server::peers::handshake::Purpose;
 use winter_server::peers::{CallError, Channel, Lost, NotSent, Options};
 
-use crate::kit::{ECHO, HOLD, Node, PATIENCE, address, patient};
+use crate::kit::{ECHO, HOLD, NOTE, Node, PATIENCE, address, patient};
 use crate::raw::{Played, Session};
 
 /// Answers every request on a connection with its body.
@@ -149,6 +149,47 @@ async fn who_does_not_take_its_answers_is_not_read_from() {
         let Header::Answer { request, .. } = session.frame().await.header else { panic!() };
         assert_eq!(request, n);
     }
+}
+
+/// Commands wait for consensus: if it found no room beside them, both would wait.
+#[tokio::test]
+async fn what_commands_hold_keeps_no_consensus_out() {
+    let small = Options { queue_bytes_max: 1_000, in_flight_max: 1, ..patient() };
+    let (caller, callee) = (Node::member(), Node::with(small));
+    caller.meet(&callee).await;
+    let (held, ()) = tokio::join!(caller.call(callee.id, HOLD, vec![1; 5_000]), async {
+        callee.has_held(1).await;
+        let busy = caller.call(callee.id, ECHO, "x").await;
+        assert_eq!(busy, Err(CallError::NotSent(NotSent::Busy)));
+        for length in [5_000, 3] {
+            let echoed = caller.call(callee.id, Channel::CONSENSUS, vec![2; length]).await;
+            assert_eq!(echoed.unwrap().len(), length);
+        }
+        callee.deeds.release.add_permits(1);
+    });
+    assert_eq!(held.unwrap().len(), 5_000);
+}
+
+#[tokio::test]
+async fn consensus_goes_before_commands_that_wait_and_is_not_refused_for_them() {
+    let small = Options { queue_bytes_max: 1_000, ..patient() };
+    let (caller, played) = (Node::with(small), Played::start().await);
+    caller.peers.connect(played.id, address(played.at()));
+    let send = |channel: Channel, bytes: usize| {
+        caller.peers.send(played.id, channel, GroupId::Meta, vec![1; bytes].into())
+    };
+    assert_eq!(send(NOTE, 300 << 10), Ok(()), "a single one is let through");
+    assert_eq!(send(NOTE, 1), Err(NotSent::QueueFull));
+    assert_eq!(send(Channel::CONSENSUS, 400 << 10), Ok(()), "so is one of consensus");
+    assert_eq!(send(Channel::CONSENSUS, 20 << 10), Err(NotSent::QueueFull));
+    assert_eq!(send(Channel::CONSENSUS, 10), Ok(()), "a short one always");
+    let (mut session, _) = played.accept().await;
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        came.push(session.frame().await.body.len());
+    }
+    // The longest fills a batch, in which there is room for one of each kind.
+    assert_eq!(came, [400 << 10, 300 << 10, 10]);
 }
 
 #[tokio::test]
