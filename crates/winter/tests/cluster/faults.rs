@@ -11,16 +11,16 @@ use winter_sim::coverage::Coverage;
 use winter_sim::workload::Options;
 use winter_testkit::{DEADLINE, TestCluster, Wire, eventually, metric};
 
-use crate::load::Load;
+use crate::load::{Load, Manner};
 use crate::watch::{KEYS_FOR_ALL, ask_all, create, number_of, standing};
 use crate::winter;
 
 /// How long every partition may take to be written to again when a node is lost.
 const OUTAGE_MAX: Duration = Duration::from_secs(10);
 
-fn load(cluster: &TestCluster, seed: u64) -> Load {
+fn load(cluster: &TestCluster, manner: Manner, seed: u64) -> Load {
     let nodes = (0..cluster.size()).map(|number| cluster.address(number)).collect();
-    Load::start(Arc::new(Mutex::new(nodes)), Options { seed, ..Options::default() })
+    Load::start(Arc::new(Mutex::new(nodes)), manner, Options { seed, ..Options::default() })
 }
 
 /// Writes to every partition through `wire` until all of them take it: how long it took.
@@ -39,7 +39,7 @@ fn no_node_that_is_killed_under_load_takes_a_write_or_the_order_with_it() {
     for (round, seed) in [7, 8].into_iter().enumerate() {
         let mut cluster = winter().start();
         create(&mut cluster.connect(0), "probe");
-        let load = load(&cluster, seed);
+        let load = load(&cluster, Manner::OneByOne, seed);
         load.wait_for_writes(200);
         // Whoever leads a partition, then whoever leads the tables' group.
         let (killed, led) = eventually("there is such a leader", || {
@@ -103,7 +103,7 @@ fn a_leader_that_was_paused_for_long_returns_nothing_that_is_stale() {
 fn a_leader_that_is_paused_under_load_breaks_no_order() {
     let cluster = winter().start();
     create(&mut cluster.connect(0), "probe");
-    let load = load(&cluster, 11);
+    let load = load(&cluster, Manner::OneByOne, 11);
     load.wait_for_writes(100);
     for paused in 0..2 {
         let mut wire = cluster.connect((paused + 1) % 3);
@@ -118,6 +118,27 @@ fn a_leader_that_is_paused_under_load_breaks_no_order() {
     load.judge(&mut coverage);
 }
 
+/// What is long goes in parts, waits for room and is sent again: much may be under way
+/// when a node is lost, of which nobody is told.
+#[test]
+fn a_node_that_is_killed_among_long_values_and_pipelines_breaks_no_order() {
+    let mut cluster = winter().set("WINTER_MAX_MEMORY", "128MB").start();
+    create(&mut cluster.connect(0), "probe");
+    let load = load(&cluster, Manner::LongPipelines, 12);
+    for killed in 0..3 {
+        load.wait_for_writes(100);
+        cluster.kill(killed);
+        until_all_is_written(&mut cluster.connect((killed + 1) % 3), "probe");
+        load.wait_for_writes(100);
+        cluster.start(killed);
+        cluster.wait_until_ready();
+    }
+    let mut coverage = Coverage::default();
+    coverage.require("GET data", 1);
+    coverage.require("CAS ok", 1);
+    load.judge(&mut coverage);
+}
+
 #[test]
 fn a_rolling_restart_under_load_loses_nothing() {
     let mut cluster = winter().start();
@@ -126,7 +147,7 @@ fn a_rolling_restart_under_load_loses_nothing() {
     let written = ask_all(&mut wire, |n| format!("PUTNEW kept k{n} v{n}"));
     assert!(written.iter().all(|reply| reply == "ok"), "{written:?}");
     let id = standing(&cluster, 0).cluster;
-    let load = load(&cluster, 13);
+    let load = load(&cluster, Manner::OneByOne, 13);
     for number in 0..3 {
         load.wait_for_writes(100);
         let status = cluster.terminate(number);

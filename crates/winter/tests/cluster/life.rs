@@ -12,7 +12,7 @@ use winter_sim::coverage::Coverage;
 use winter_sim::workload::Options;
 use winter_testkit::{TestCluster, eventually, metric};
 
-use crate::load::Load;
+use crate::load::{Load, Manner};
 use crate::watch::{ask_all, create, fill, number_of, standing, value_of};
 use crate::winter;
 
@@ -156,7 +156,7 @@ fn of_three_members_two_that_are_told_to_stop_at_once_leave_everything_to_the_th
     let leader = number_of(&cluster, &standing(&cluster, 0).meta_leader);
     let [other, stays] = [(leader + 1) % 3, (leader + 2) % 3];
     let nodes = Arc::new(Mutex::new(vec![cluster.address(stays)]));
-    let load = Load::start(nodes, Options { seed: 17, ..Options::default() });
+    let load = Load::start(nodes, Manner::OneByOne, Options { seed: 17, ..Options::default() });
     load.wait_for_writes(100);
     for number in [leader, other] {
         cluster.server(number).signal(Signal::TERM);

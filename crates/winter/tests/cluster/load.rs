@@ -1,8 +1,9 @@
 //! Clients that ask through all nodes, whatever becomes of these, and write
 //! down what they asked and what they were told.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::history::{
-    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table,
+    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table, Value, Write,
 };
 use winter_sim::linearizability::{Options, TableMoments, check};
 use winter_sim::workload::{Options as WorkloadOptions, Workload};
@@ -23,6 +24,23 @@ const WRITES_MAX: Duration = Duration::from_secs(60);
 /// How long a client waits before it connects to the next node.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What a client writes without reading meanwhile: a socket takes it in.
+const WRITE_BYTES_MAX: usize = 16 << 10;
+/// How long values are in [`Manner::LongPipelines`]: one of these, by their number.
+const LENGTHS: [usize; 13] =
+    [0, 0, 0, 0, 0, 0, 1_000, 17_000, 17_000, 70_000, 300_000, 1_000_000, 4 << 20];
+/// The most commands of a pipeline.
+const PIPELINE_MAX: usize = 16;
+
+/// How clients ask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// One command after the other, with values of a few bytes.
+    OneByOne,
+    /// Many at once, with values of up to 4 MiB among them.
+    LongPipelines,
+}
+
 /// Clients at work.
 pub(crate) struct Load {
     shared: Arc<Shared>,
@@ -34,6 +52,7 @@ pub(crate) type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
 
 struct Shared {
     nodes: Nodes,
+    manner: Manner,
     began: Instant,
     workload: Mutex<Workload>,
     recorder: Mutex<Recorder>,
@@ -43,9 +62,10 @@ struct Shared {
 
 impl Load {
     /// Clients that ask the nodes at these addresses, until told to stop.
-    pub(crate) fn start(nodes: Nodes, options: WorkloadOptions) -> Self {
+    pub(crate) fn start(nodes: Nodes, manner: Manner, options: WorkloadOptions) -> Self {
         let shared = Arc::new(Shared {
             nodes,
+            manner,
             began: Instant::now(),
             workload: Mutex::new(Workload::new(options)),
             recorder: Mutex::default(),
@@ -80,7 +100,7 @@ impl Load {
         let stall = longest_stall(&asked);
         let mut last = Client::new(Arc::clone(&self.shared), CLIENTS);
         for (table, key) in keys(&asked) {
-            last.ask(Call { table, action: Action::Key(key, KeyOp::Gets) });
+            last.ask(&[Call { table, action: Action::Key(key, KeyOp::Gets) }]);
         }
         let history = self.shared.recorder.lock().unwrap().history();
         coverage.saw_history(&history);
@@ -101,7 +121,7 @@ fn keys(history: &History) -> std::collections::BTreeSet<(Table, Key)> {
     history.operations().iter().filter_map(|op| of(&op.call)).collect()
 }
 
-/// One client. It asks one thing at a time.
+/// One client.
 struct Client {
     shared: Arc<Shared>,
     process: u32,
@@ -109,14 +129,6 @@ struct Client {
     turn: usize,
     node: SocketAddr,
     connection: Option<BufReader<TcpStream>>,
-}
-
-/// Why there is no reply.
-enum Broken {
-    /// The request never left.
-    NotSent,
-    /// It may have been read.
-    Lost,
 }
 
 impl Client {
@@ -127,66 +139,139 @@ impl Client {
     }
 
     fn run(mut self) {
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            let call = self.shared.workload.lock().unwrap().next_call();
-            self.ask(call);
+        let lengths = match self.shared.manner {
+            Manner::OneByOne => 1..=1,
+            Manner::LongPipelines => 1..=PIPELINE_MAX,
+        };
+        for length in lengths.cycle() {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let calls: Vec<Call> = {
+                let mut workload = self.shared.workload.lock().unwrap();
+                (0..length).map(|_| workload.next_call()).collect()
+            };
+            self.ask(&calls);
         }
     }
 
-    fn ask(&mut self, call: Call) {
-        let node = number_of(self.node);
-        let at = self.shared.began.elapsed();
-        let id = self.shared.recorder.lock().unwrap().invoke(self.process, node, at, call);
-        let outcome = match self.exchange(&format!("{call}\n")) {
-            Ok(line) => Outcome::of_line(&line),
-            Err(broken) => {
-                self.move_on();
-                match broken {
-                    Broken::NotSent => Outcome::Failed,
-                    Broken::Lost => Outcome::Unknown,
-                }
-            }
+    /// Asks all of it at once, and writes down what comes of each.
+    fn ask(&mut self, calls: &[Call]) {
+        let (node, at) = (number_of(self.node), self.shared.began.elapsed());
+        let invoke = |call: &Call| {
+            self.shared.recorder.lock().unwrap().invoke(self.process, node, at, *call)
         };
-        let at = self.shared.began.elapsed();
-        self.shared.recorder.lock().unwrap().complete(id, at, outcome.clone());
-        if outcome == Outcome::Failed && self.connection.is_some() {
+        let ids: Vec<u64> = calls.iter().map(invoke).collect();
+        let Some(mut connection) = self.connection.take().or_else(|| connect(self.node).ok())
+        else {
+            ids.iter().for_each(|&id| self.complete(id, Outcome::Failed));
+            return self.move_on();
+        };
+        let sender = send(&connection, calls.iter().map(|call| self.line(call)).collect());
+        let mut asked = calls.iter().zip(&ids);
+        let mut is_served = true;
+        for (call, &id) in asked.by_ref() {
+            let Some(line) = read_line(&mut connection) else {
+                self.complete(id, Outcome::Unknown);
+                is_served = false;
+                break;
+            };
+            let outcome = Outcome::of_line(&unpadded(&line));
+            self.complete(id, outcome.clone());
+            is_served &= outcome != Outcome::Failed;
+            if let Outcome::Known(reply) = outcome {
+                self.learn(call, &reply);
+            }
+        }
+        asked.for_each(|(_, &id)| self.complete(id, Outcome::Unknown));
+        if is_served {
+            self.connection = Some(connection);
+        } else {
+            // A sender that still waits ends with the connection.
+            drop(connection.get_mut().shutdown(Shutdown::Both));
             self.move_on();
         }
-        if let Outcome::Known(reply) = outcome {
-            self.shared.workload.lock().unwrap().learn(&call, &reply);
-            if is_written(&reply) {
-                self.shared.written.fetch_add(1, Ordering::Relaxed);
+        if let Some(sender) = sender {
+            sender.join().expect("a sender does not panic");
+        }
+    }
+
+    fn complete(&self, id: u64, outcome: Outcome) {
+        let at = self.shared.began.elapsed();
+        self.shared.recorder.lock().unwrap().complete(id, at, outcome);
+    }
+
+    fn learn(&self, call: &Call, reply: &Reply) {
+        self.shared.workload.lock().unwrap().learn(call, reply);
+        if is_written(reply) {
+            self.shared.written.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What is sent to ask for it.
+    fn line(&self, call: &Call) -> String {
+        let line = format!("{call}\n");
+        match call.action {
+            Action::Key(_, op) if self.shared.manner == Manner::LongPipelines => {
+                let Some(Write { value, .. }) = op.write() else { return line };
+                line.replacen(&format!(" {value}"), &format!(" {}", padded(value)), 1)
             }
+            _ => line,
         }
     }
 
     /// Turns to the next node, after a while: one that is cut off is of no use.
     fn move_on(&mut self) {
-        self.connection = None;
         self.turn += 1;
         self.node = choose(&self.shared.nodes, self.turn);
         std::thread::sleep(PAUSE);
     }
+}
 
-    fn exchange(&mut self, line: &str) -> Result<String, Broken> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => self.connection.insert(self.connect().map_err(|_| Broken::NotSent)?),
-        };
-        connection.get_mut().write_all(line.as_bytes()).map_err(|_| Broken::Lost)?;
-        let mut reply = String::new();
-        match connection.read_line(&mut reply) {
-            Ok(1..) if reply.ends_with('\n') => Ok(reply.trim_end_matches('\n').to_owned()),
-            _ => Err(Broken::Lost),
-        }
-    }
+fn connect(node: SocketAddr) -> io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect_timeout(&node, DEADLINE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    Ok(BufReader::new(stream))
+}
 
-    fn connect(&self) -> std::io::Result<BufReader<TcpStream>> {
-        let stream = TcpStream::connect_timeout(&self.node, DEADLINE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        Ok(BufReader::new(stream))
+/// Sends requests: what is long by a thread of its own, as the node takes no more while
+/// it has replies that nobody reads. What is lost on the way shows in the replies.
+fn send(connection: &BufReader<TcpStream>, requests: String) -> Option<JoinHandle<()>> {
+    let mut stream = connection.get_ref().try_clone().unwrap();
+    let is_short = requests.len() <= WRITE_BYTES_MAX;
+    let mut send = move || drop(stream.write_all(requests.as_bytes()));
+    if is_short {
+        send();
+        return None;
     }
+    Some(std::thread::spawn(send))
+}
+
+fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = String::new();
+    connection.read_line(&mut line).ok()?;
+    line.strip_suffix('\n').map(str::to_owned)
+}
+
+/// A value with a tail, which says of each part whose it is.
+fn padded(value: Value) -> String {
+    let name = value.to_string();
+    let length = LENGTHS[usize::try_from(value.0).unwrap() % LENGTHS.len()];
+    if length <= name.len() {
+        return name;
+    }
+    format!("{name}-").repeat(length / (name.len() + 1) + 1)
+}
+
+/// A reply with its value as histories name it, if that is what was once padded.
+fn unpadded(line: &str) -> Cow<'_, str> {
+    let (before, data) = line.rsplit_once(' ').map_or(("", line), |(head, data)| (head, data));
+    let number = data.strip_prefix('v').and_then(|data| data.split_once('-')?.0.parse().ok());
+    let Some(value) = number.map(Value).filter(|&value| padded(value) == data) else {
+        return line.into();
+    };
+    format!("{before} {value}").trim_start().to_owned().into()
 }
 
 fn choose(nodes: &Nodes, turn: usize) -> SocketAddr {

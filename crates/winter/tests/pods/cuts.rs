@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use winter_testkit::{Pods, eventually, within};
 
-use crate::load::Load;
+use crate::load::{Load, Manner};
 use crate::watch::{number_of, standing};
 use crate::{
     REPLACED_MAX, addresses, becomes_whole, claims, is_kept, judge, keep, load, make, one,
@@ -63,7 +63,7 @@ fn a_minority_that_is_cut_off_is_unavailable_and_breaks_no_order() {
     let id = one(&pods);
     keep(&pods);
     make(&pods, "probe");
-    let (load, _) = load(&pods, 31);
+    let (load, _) = load(&pods, Manner::OneByOne, 31);
     load.wait_for_writes(40);
     let [cut, a, _] = leader_and_others(&pods);
     let mut wire = pods.connect(cut);
@@ -92,7 +92,7 @@ fn a_leader_that_hears_nobody_or_is_heard_by_nobody_breaks_no_order() {
     let id = one(&pods);
     keep(&pods);
     make(&pods, "probe");
-    let (load, _) = load(&pods, 32);
+    let (load, _) = load(&pods, Manner::OneByOne, 32);
     load.wait_for_writes(40);
     let [cut, a, b] = leader_and_others(&pods);
     survives(&pods, &load, &[(a, cut), (b, cut)], &[a, b]);
@@ -109,7 +109,7 @@ fn two_pods_that_do_not_reach_each_other_break_no_order() {
     let id = one(&pods);
     keep(&pods);
     make(&pods, "probe");
-    let (load, _) = load(&pods, 33);
+    let (load, _) = load(&pods, Manner::LongPipelines, 33);
     load.wait_for_writes(40);
     let [leader, a, b] = leader_and_others(&pods);
     survives(&pods, &load, &[(leader, a), (a, leader)], &[b]);
@@ -196,7 +196,7 @@ fn kills_pauses_cuts_and_restarts_one_after_the_other_break_no_order() {
     let id = one(&pods);
     keep(&pods);
     make(&pods, "probe");
-    let (load, nodes) = load(&pods, 34);
+    let (load, nodes) = load(&pods, Manner::LongPipelines, 34);
     for round in 0..2 {
         load.wait_for_writes(40);
         for number in 0..3 {

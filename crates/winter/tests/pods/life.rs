@@ -2,7 +2,7 @@
 
 use winter_testkit::{Pods, within};
 
-use crate::load::Nodes;
+use crate::load::{Manner, Nodes};
 use crate::watch::{number_of, standing};
 use crate::{
     REPLACED_MAX, addresses, becomes_whole, claims, is_kept, judge, keep, load, make, one,
@@ -25,7 +25,7 @@ fn a_rolling_update_to_new_addresses_under_load_loses_nothing() {
     let Some(mut pods) = winter().start() else { return };
     let id = one(&pods);
     keep(&pods);
-    let (load, nodes) = load(&pods, 21);
+    let (load, nodes) = load(&pods, Manner::OneByOne, 21);
     let first = addresses(&pods);
     // As a StatefulSet goes about it: the last pod first.
     for number in (0..3).rev() {
@@ -57,7 +57,7 @@ fn a_pod_that_was_deleted_by_force_comes_back_as_another_member() {
     let id = one(&pods);
     keep(&pods);
     let former = standing(&pods, 1).me;
-    let (load, nodes) = load(&pods, 22);
+    let (load, nodes) = load(&pods, Manner::OneByOne, 22);
     load.wait_for_writes(40);
     pods.kill(1);
     tell(&pods, &nodes);
@@ -80,7 +80,7 @@ fn a_machine_that_is_lost_for_good_is_replaced_by_a_spare() {
     ready(&pods, 3);
     one(&pods);
     keep(&pods);
-    let (load, nodes) = load(&pods, 23);
+    let (load, nodes) = load(&pods, Manner::OneByOne, 23);
     load.wait_for_writes(40);
     let lost = number_of(&pods, &standing(&pods, 0).leaders[0]);
     // The DNS goes on listing it, and nobody closes its connections.
@@ -105,7 +105,7 @@ fn a_cluster_is_scaled_out_and_in_again() {
     let Some(mut pods) = winter().start() else { return };
     let id = one(&pods);
     keep(&pods);
-    let (load, nodes) = load(&pods, 24);
+    let (load, nodes) = load(&pods, Manner::OneByOne, 24);
     pods.start_all(5);
     for number in 3..5 {
         ready(&pods, number);

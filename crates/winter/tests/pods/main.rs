@@ -28,7 +28,7 @@ use winter_sim::coverage::Coverage;
 use winter_sim::workload::Options;
 use winter_testkit::{Pods, PodsBuilder, Wire, eventually};
 
-use crate::load::{Load, Nodes};
+use crate::load::{Load, Manner, Nodes};
 use crate::watch::{KEYS_FOR_ALL, Standing, ask_all, standing};
 
 /// How long a cluster may take to hold a node for dead and to make up for it.
@@ -115,9 +115,9 @@ fn becomes_whole(pods: &Pods) -> Standing {
 
 /// Clients at all pods that run, and the list of these.
 #[track_caller]
-fn load(pods: &Pods, seed: u64) -> (Load, Nodes) {
+fn load(pods: &Pods, manner: Manner, seed: u64) -> (Load, Nodes) {
     let nodes = Arc::new(Mutex::new(addresses(pods)));
-    (Load::start(Arc::clone(&nodes), Options { seed, ..Options::default() }), nodes)
+    (Load::start(Arc::clone(&nodes), manner, Options { seed, ..Options::default() }), nodes)
 }
 
 fn addresses(pods: &Pods) -> Vec<SocketAddr> {
