@@ -111,16 +111,12 @@ impl Cluster {
         let knows_tables = self.0.hosted.meta().is_some();
         let stands = |id| tables.contains_key(&id) || !knows_tables;
         let (past, mut gone) = self.0.host.past.lock().tallies(stands);
-        let mut asked = |tallies: Vec<_>| {
-            for (id, tally) in tallies {
-                *tables.get_mut(&id).map_or(&mut gone, |(_, _, sum)| sum) += tally;
-            }
-        };
-        asked(past);
-        for (_, group) in self.0.hosted.all_data() {
-            asked(group.machine(|machine| machine.supervision().tallies()));
+        let groups: Vec<_> = self.0.hosted.all_data().into_iter().map(|(_, group)| group).collect();
+        let held = groups.iter().map(|group| group.machine(|m| m.supervision().tallies()));
+        for (id, tally) in past.into_iter().chain(held.flatten()) {
+            *tables.get_mut(&id).map_or(&mut gone, |(_, _, sum)| sum) += tally;
         }
-        for (_, group) in self.0.hosted.all_data() {
+        for group in groups {
             let mut first = 0;
             loop {
                 group.machine(|machine| {

@@ -366,18 +366,16 @@ impl Session {
 
     /// Starts or stops the time that a command has to arrive.
     fn time_request(&mut self, timer: &mut Option<RequestTimer>) {
-        let is_midway = self.is_midway();
-        if std::mem::take(&mut self.progressed) || !is_midway {
+        let has_progressed = std::mem::take(&mut self.progressed);
+        if !self.is_midway() {
+            *timer = None;
+            return;
+        }
+        let begin = || RequestTimer::begin(self.shared.node.config.request_timeout);
+        if has_progressed {
             *timer = None;
         }
-        if let Some(timer) = timer
-            && self.input.len() > READ_BYTES
-        {
-            timer.look_soon();
-        }
-        if timer.is_none() && is_midway {
-            *timer = Some(RequestTimer::begin(self.shared.node.config.request_timeout));
-        }
+        timer.get_or_insert_with(begin).look_soon_if_long(self.input.len());
     }
 
     /// Whether a part of a command has come.

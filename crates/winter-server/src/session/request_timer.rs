@@ -26,7 +26,7 @@ impl RequestTimer {
     /// A command has begun to arrive, and has `timeout` to be whole.
     pub(super) fn begin(timeout: Duration) -> Self {
         let began = Instant::now();
-        let sleep = Box::pin(sleep_until(began + timeout.min(LOOK_EVERY)));
+        let sleep = Box::pin(sleep_until(began + timeout));
         Self { began, timeout, sleep, pace: Pace::begin(0) }
     }
 
@@ -40,16 +40,15 @@ impl RequestTimer {
     pub(super) fn extend(&mut self, received: usize) -> bool {
         let extra = Duration::from_secs((received / BYTES_PER_EXTRA_SECOND) as u64);
         let due = self.began + self.timeout + extra;
-        let now = Instant::now();
-        let is_long = received > READ_BYTES;
-        self.sleep.as_mut().reset(if is_long { due.min(now + LOOK_EVERY) } else { due });
-        due > now
+        self.sleep.as_mut().reset(due);
+        self.look_soon_if_long(received);
+        due > Instant::now()
     }
 
-    /// Has the command looked at before its time is over, for it has become long.
-    pub(super) fn look_soon(&mut self) {
+    /// Has a long command looked at before its time is over.
+    pub(super) fn look_soon_if_long(&mut self, received: usize) {
         let soon = Instant::now() + LOOK_EVERY;
-        if self.sleep.deadline() > soon {
+        if received > READ_BYTES && self.sleep.deadline() > soon {
             self.sleep.as_mut().reset(soon);
         }
     }

@@ -52,16 +52,8 @@ impl Session {
     }
 
     /// Waits for room for a long reply: whether there is any.
-    pub(super) async fn wait_for_room(&self) -> bool {
-        let _waiting = self.shared.node.memory.wait();
-        let deadline = Instant::now() + WAIT_MAX;
-        while self.member.others_fill_buffers() {
-            if self.is_to_give_up(deadline) {
-                return false;
-            }
-            sleep(PAUSE).await;
-        }
-        true
+    pub(super) async fn wait_for_room(&mut self) -> bool {
+        self.wait_until(|session| !session.member.others_fill_buffers()).await
     }
 
     /// Makes room for more of a long command as soon as there is some: whether that took a
@@ -78,15 +70,8 @@ impl Session {
         }
         let room = 2 * held;
         let has_waited = !self.try_admit(room);
-        if has_waited {
-            let _waiting = self.shared.node.memory.wait();
-            let deadline = Instant::now() + WAIT_MAX;
-            while !self.try_admit(room) {
-                if self.is_to_give_up(deadline) {
-                    return Err(self.refuse_for_memory().await);
-                }
-                sleep(PAUSE).await;
-            }
+        if has_waited && !self.wait_until(|session| session.try_admit(room)).await {
+            return Err(self.refuse_for_memory().await);
         }
         self.input.reserve_exact(room - length);
         self.count_buffers();
@@ -103,8 +88,18 @@ impl Session {
         true
     }
 
-    fn is_to_give_up(&self, deadline: Instant) -> bool {
-        Instant::now() >= deadline || self.shared.is_draining()
+    /// Waits until there is room, and lets the others know that somebody waits: whether
+    /// there was some in time.
+    async fn wait_until(&mut self, mut has_room: impl FnMut(&mut Self) -> bool) -> bool {
+        let _waiting = self.shared.node.memory.wait();
+        let deadline = Instant::now() + WAIT_MAX;
+        while !has_room(self) {
+            if Instant::now() >= deadline || self.shared.is_draining() {
+                return false;
+            }
+            sleep(PAUSE).await;
+        }
+        true
     }
 
     /// Refuses a command that there is no room to take in: it is let go first.
