@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use winter_core::command::{Verb, table::SPECS};
-use winter_core::fault::Kind;
+use winter_core::fault::{Fault, Kind};
 use winter_core::reply::Reply;
 
 const COMMANDS: usize = SPECS.len();
@@ -237,6 +237,17 @@ events! {
     scrapes,
     /// Nanoseconds spent on that.
     scrape_nanos,
+}
+
+impl Events {
+    /// Counts a write that was refused, by the limit that the fault names.
+    pub fn count_rejection(&self, fault: &Fault) {
+        match fault.kind {
+            Kind::Memory => self.memory_rejections.bump(),
+            Kind::Quota => self.quota_rejections.bump(),
+            _ => {}
+        }
+    }
 }
 
 /// Why a session ended.

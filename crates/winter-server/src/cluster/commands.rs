@@ -90,6 +90,17 @@ impl Inner {
         options: TableOptions,
         deadline: Instant,
     ) -> Replied {
+        // Every node keeps all tables in mind.
+        if self.limits.is_full(|| self.map().nodes())
+            && self.find(name.clone(), deadline).await?.is_none()
+        {
+            let fault = Fault::new(
+                Kind::Memory,
+                "a node is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables",
+            );
+            self.node.stats.events.count_rejection(&fault);
+            return Err(fault);
+        }
         let command = MetaCommand::CreateTable { name: name.clone(), options };
         let (is_new, table) = match self.proposed_once(command, deadline).await? {
             MetaReply::Table { state: TableState::Open, .. } => {

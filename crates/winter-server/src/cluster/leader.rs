@@ -23,7 +23,7 @@ use super::machines::DataMachine;
 use super::usage::Claim;
 use super::wire::{self, Answer, Ask, Command, Held, NotDone, Outcome, Scanned};
 use crate::consensus::{Group, ProposeError, ReadError, ReadPolicy};
-use crate::node::memory::Buffers;
+use crate::node::memory::{Buffers, Memory};
 use crate::node::table::Tally;
 
 /// A replica of a partition on this node, asked as if it led: it says so if it does not.
@@ -238,6 +238,7 @@ impl Leader {
                                     short_of_room = Some(table);
                                     break;
                                 }
+                                self.inner.node.stats.events.count_rejection(&fault);
                                 tally.rejections = 1;
                                 answer = Some(fault.into());
                             }
@@ -381,21 +382,13 @@ pub(crate) fn unknown() -> Fault {
     )
 }
 
-/// The reply to a read whose answer this node or the leader had no room for.
-fn no_room() -> Fault {
-    Fault::new(
-        Kind::Busy,
-        "replies to other clients fill the node's buffers; nothing was done, send it later",
-    )
-}
-
 impl Answer {
     /// The reply to a command whose outcome is known, or not.
     pub(crate) fn to(outcome: Outcome, unavailable: impl FnOnce() -> Fault) -> Self {
         match outcome {
             Outcome::Done(answer) => answer,
             Outcome::NotDone => unavailable().into(),
-            Outcome::NeedsRoom(_) => no_room().into(),
+            Outcome::NeedsRoom(_) => Memory::no_room().into(),
             Outcome::Unknown => unknown().into(),
         }
     }

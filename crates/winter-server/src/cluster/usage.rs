@@ -13,14 +13,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use winter_core::cluster::{GroupId, NodeId};
-use winter_core::fault::{Fault, Kind};
+use winter_core::fault::Fault;
 use winter_core::store::partition::Cost;
 use winter_core::store::{Table, TableId};
 
 use super::Inner;
 use super::life::pulse::HEARD_LATELY;
 use super::wire::{self, Affair, Pulse};
-use crate::node::Node;
+use crate::node::{Node, quota};
 use crate::peers::Channel;
 
 /// How long members may take to tell what a table holds.
@@ -194,24 +194,10 @@ impl Limits {
         let let_in = [&known.under_way, &known.done].into_iter().filter_map(|own| own.get(&id));
         let mut held = Usage::default();
         reported.chain(let_in.copied()).for_each(|usage| held += usage);
-        let options = &table.options;
-        let over = [
-            ("MAXENTRIES", held.entries, cost.entries, options.entries_max),
-            ("MAXBYTES", held.bytes, cost.bytes, options.bytes_max),
-        ]
-        .into_iter()
-        .find(|&(_, held, more, most)| {
-            let free = |most| if asked { most } else { known.unasked(id, most) };
-            more > 0 && most.is_some_and(|most| held + more > free(most))
-        });
-        if let Some((option, held, more, most)) = over {
-            return Err(Fault::new(
-                Kind::Quota,
-                format!(
-                    "the table's {option} is {}; it holds {held} and this write needs {more} more; delete entries or wait until some expire",
-                    most.unwrap_or_default()
-                ),
-            ));
+        let held = Cost { entries: held.entries, bytes: held.bytes };
+        let free = |most| if asked { most } else { known.unasked(id, most) };
+        if let Some(fault) = quota::refusal(&table.options, held, cost, free) {
+            return Err(fault);
         }
         let usage = Usage { entries: cost.entries, bytes: cost.bytes };
         *known.under_way.entry(id).or_default() += usage;

@@ -98,10 +98,13 @@ impl Memory {
         )
     }
 
-    /// Whether sessions' buffers hold more than their share.
+    /// The fault for a reply that there is no room for.
     #[must_use]
-    pub fn buffers_are_full(&self) -> bool {
-        self.buffers_are_full_but_for(0)
+    pub fn no_room() -> Fault {
+        Fault::new(
+            Kind::Busy,
+            "replies to other clients fill the node's buffers; nothing was done, send it later",
+        )
     }
 
     /// Whether sessions' buffers but for so many bytes hold more than their share.
@@ -329,7 +332,7 @@ mod tests {
         let mut held: Vec<_> =
             (0..4).map_while(|_| memory.try_reserve(Buffers::Sessions, LONG)).collect();
         assert_eq!(held.len(), 4, "the last may pass 64 MiB");
-        assert!(memory.buffers_are_full());
+        assert!(memory.buffers_are_full_but_for(0));
         assert!(memory.try_reserve(Buffers::Sessions, LONG).is_none());
         assert_eq!(memory.buffers(), 4 * LONG as u64);
         let answers: Vec<_> =

@@ -8,6 +8,7 @@ pub(crate) mod faults;
 mod lines;
 pub mod memory;
 pub mod operations;
+pub(crate) mod quota;
 mod reclaim;
 mod run_keys;
 mod run_table;

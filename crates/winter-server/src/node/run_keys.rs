@@ -11,17 +11,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use arrayvec::ArrayVec;
 use parking_lot::MutexGuard;
 use winter_core::command::KeyCommand;
-use winter_core::fault::{Fault, Kind};
+use winter_core::fault::Fault;
 use winter_core::limits::PARTITIONS_STANDALONE;
 use winter_core::protocol::Dialect;
 use winter_core::reply::Reply;
+use winter_core::store::partition::Cost;
 use winter_core::store::{HashedKey, Partition};
 use winter_core::time::Timestamp;
 
-use super::memory::SHORT_BYTES;
+use super::memory::{Memory, SHORT_BYTES};
 use super::shards::{Shard, ShardSet, Shards};
 use super::table_cache::TableCache;
-use super::{Node, Table, faults};
+use super::{Node, Table, faults, quota};
 use crate::stats::Outcome;
 
 /// Commands of a group at the most: enough for the misses of some to pass while
@@ -275,6 +276,8 @@ impl KeyRun<'_> {
                     Ok(()) => {}
                     Err(Refusal::Quota) => return Some(Stop::Quota(table)),
                     Err(Refusal::Fault(fault)) => {
+                        self.node.stats.events.count_rejection(&fault);
+                        table.count_rejection();
                         self.answer(&fault.into(), progress, answered);
                         continue;
                     }
@@ -285,7 +288,7 @@ impl KeyRun<'_> {
                 if self.long_replies == LongReplies::Waiting {
                     return Some(Stop::Buffers);
                 }
-                reply = buffers_full().into();
+                reply = Memory::no_room().into();
             }
             self.answer(&reply, progress, answered);
         }
@@ -318,41 +321,17 @@ impl KeyRun<'_> {
         let Some(cost) = partition.cost(self.now, &table.core, work.key, &work.command.op) else {
             return Ok(());
         };
-        let node = self.node;
-        if node.memory.is_full() {
-            node.stats.events.memory_rejections.bump();
-            table.count_rejection();
-            return Err(Refusal::Fault(node.memory.fault()));
+        if self.node.memory.is_full() {
+            return Err(Refusal::Fault(self.node.memory.fault()));
         }
         let Some(usage) = &table.core.usage else { return Ok(()) };
-        let options = &table.core.options;
-        let over = [
-            ("MAXENTRIES", usage.entries(), cost.entries, options.entries_max),
-            ("MAXBYTES", usage.bytes(), cost.bytes, options.bytes_max),
-        ]
-        .into_iter()
-        .find(|&(_, held, more, most)| more > 0 && most.is_some_and(|most| held + more > most));
-        let Some((option, held, more, most)) = over else { return Ok(()) };
-        if !reclaimed && table.may_reclaim(self.now) {
-            return Err(Refusal::Quota);
+        let held = Cost { entries: usage.entries(), bytes: usage.bytes() };
+        match quota::refusal(&table.core.options, held, cost, |most| most) {
+            None => Ok(()),
+            Some(_) if !reclaimed && table.may_reclaim(self.now) => Err(Refusal::Quota),
+            Some(fault) => Err(Refusal::Fault(fault)),
         }
-        node.stats.events.quota_rejections.bump();
-        table.count_rejection();
-        Err(Refusal::Fault(Fault::new(
-            Kind::Quota,
-            format!(
-                "the table's {option} is {}; it holds {held} and this write needs {more} more; delete entries or wait until some expire",
-                most.unwrap_or_default()
-            ),
-        )))
     }
-}
-
-fn buffers_full() -> Fault {
-    Fault::new(
-        Kind::Busy,
-        "all clients' buffers together hold too much for so long a reply; nothing was done, send it later",
-    )
 }
 
 /// Whether both are the same table, or neither was created.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use winter_core::command::{Scan, TableCommand, TableOptions};
-use winter_core::fault::{Fault, Kind};
+use winter_core::fault::Fault;
 use winter_core::limits::PARTITIONS_STANDALONE;
 use winter_core::reply::Reply;
 use winter_core::store::partition::Holdings;
@@ -67,9 +67,7 @@ impl Node {
             }
             Ok(false) => Reply::Word("already created"),
             Err(fault) => {
-                if fault.kind == Kind::Memory {
-                    self.stats.events.memory_rejections.bump();
-                }
+                self.stats.events.count_rejection(&fault);
                 fault.into()
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use winter_testkit::{Reply, Wire, eventually, request};
+use winter_testkit::{Reply, TestCluster, Wire, eventually, request};
 
 use crate::watch::{KEYS_FOR_ALL, ask_all, create, number_of, standing, value_of};
 use crate::winter;
@@ -12,6 +12,12 @@ use crate::winter;
 /// How long after its first refusal a quota may still be passed. What nodes know of
 /// each other is a second old at the most; a machine that has much else to do is later.
 const QUOTA_LATE_MAX: Duration = Duration::from_secs(3);
+
+/// How many writes nodes say they have refused for this limit.
+fn rejections(cluster: &TestCluster, limit: &str) -> u64 {
+    let name = format!("winter_rejections_total{{limit=\"{limit}\"}}");
+    (0..cluster.size()).map(|number| value_of(cluster, number, &name)).sum()
+}
 
 #[test]
 fn a_tables_quota_on_entries_holds_through_all_nodes() {
@@ -37,6 +43,7 @@ fn a_tables_quota_on_entries_holds_through_all_nodes() {
             break;
         }
     }
+    assert_eq!(rejections(&cluster, "quota"), refusals);
     let count: usize = wires[0].ask("COUNT t").parse().unwrap();
     eprintln!("{count} entries of 300");
     assert!((300..=900).contains(&count), "{count}");
@@ -350,6 +357,12 @@ fn what_one_node_has_no_memory_for_is_refused_and_what_it_does_not_hold_is_not()
         .collect();
     eprintln!("{written} times were written before: {refused:?}");
     assert!(refused.iter().all(|through| through.contains(&false)), "others go on");
+    // Every node keeps all tables in mind, and this one has no room for more.
+    for wire in &mut wires {
+        eventually("no table is made", || is_refusal(&wire.ask("CREATE u")).then_some(()));
+        assert_eq!(wire.ask("CREATE t"), "already created");
+    }
+    assert!(rejections(&cluster, "memory") > 0, "what is refused is counted");
     // Whichever node is asked, what it holds may be read and deleted.
     for (number, wire) in wires.iter_mut().enumerate() {
         assert_eq!(wire.ask("GET t 0.0"), value, "through node {number}");
