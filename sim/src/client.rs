@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use turmoil::net::TcpStream;
 use winter_sim::dice::Dice;
 use winter_sim::history::{Call, Outcome, Recorder};
+use winter_sim::padding::Padding;
 use winter_sim::workload::Workload;
 
 use crate::node::CLIENT_PORT;
@@ -38,6 +39,8 @@ pub struct Asking {
     pub hosts: Vec<String>,
     /// The most that a client waits before it asks again.
     pub think: Duration,
+    /// How long values are.
+    pub padding: Padding,
 }
 
 impl Asking {
@@ -76,7 +79,7 @@ async fn talk(process: u32, node: u32, asking: &Asking, stream: TcpStream, dice:
     while asking.is_on.get() {
         let Some(call) = asking.next_call() else { return };
         let id = asking.recorder.borrow_mut().invoke(process, node, now(), call);
-        let outcome = ask(&mut stream, &call).await;
+        let outcome = ask(&mut stream, &call, asking.padding).await;
         let is_broken = outcome.is_none();
         let outcome = outcome.unwrap_or(Outcome::Unknown);
         match &outcome {
@@ -100,15 +103,15 @@ fn now() -> Duration {
 }
 
 /// The outcome, or nothing when the connection is of no more use.
-async fn ask(stream: &mut BufReader<TcpStream>, call: &Call) -> Option<Outcome> {
-    let line = format!("{call}\n");
+async fn ask(stream: &mut BufReader<TcpStream>, call: &Call, padding: Padding) -> Option<Outcome> {
+    let line = padding.line(call) + "\n";
     let mut answer = String::new();
     let asked = async {
         stream.write_all(line.as_bytes()).await?;
         stream.read_line(&mut answer).await
     };
     match timeout(ANSWER_MAX, asked).await {
-        Ok(Ok(_)) if answer.ends_with('\n') => Some(Outcome::of_line(answer.trim_end())),
+        Ok(Ok(_)) if answer.ends_with('\n') => Some(padding.outcome(answer.trim_end())),
         _ => None,
     }
 }

@@ -16,8 +16,9 @@ usage: winter-sim [--seed N | --seeds A..B] [--plan NAME] [--broken NAME]
   --seed N        one run (default: 1)
   --seeds A..B    the runs from A up to B, B not among them
   --plan NAME     what happens to the nodes: chance (the default); amnesia: one
-                  forgets while another lags and a third is cut off; or clocks: a
-                  leader whose clock is ahead is cut off
+                  forgets while another lags and a third is cut off; clocks: a
+                  leader whose clock is ahead is cut off; or long: as by chance,
+                  with values that are long for the nodes' memory
   --broken NAME   nodes that are broken on purpose: reads-without-barrier,
                   acknowledges-early, identity-twice or expires-by-own-clock
   --twice         each run twice, to see that one seed gives one trace
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             Plan::Chance => Options::of(seed),
             Plan::Amnesia => Options::amnesia(seed),
             Plan::Clocks => Options::clocks(seed),
+            Plan::Long => Options::long(seed),
         };
         let options = Options { broken: arguments.broken, ..options };
         println!("{options}");
@@ -87,6 +89,7 @@ fn read(words: &[String]) -> Option<Arguments> {
                     "chance" => Plan::Chance,
                     "amnesia" => Plan::Amnesia,
                     "clocks" => Plan::Clocks,
+                    "long" => Plan::Long,
                     _ => return None,
                 };
             }

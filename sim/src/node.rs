@@ -89,7 +89,12 @@ impl Slot {
             command_timeout: Duration::from_secs(3),
         };
         let bind = Ipv4Addr::UNSPECIFIED.into();
-        Config { bind, memory_bytes_max: 256 << 20, cluster: Some(cluster), ..Config::default() }
+        Config {
+            bind,
+            memory_bytes_max: options.memory,
+            cluster: Some(cluster),
+            ..Config::default()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use winter_server::consensus::ReadPolicy;
 use winter_sim::dice::Dice;
+use winter_sim::padding::Padding;
 
 /// By how much clocks differ that are kept in step.
 const CLOCK_ERROR_USUAL: Duration = Duration::from_millis(5);
@@ -13,6 +14,13 @@ const CLOCK_ERROR_USUAL: Duration = Duration::from_millis(5);
 const CLOCK_ERROR_SMALL: Duration = Duration::from_secs(2);
 /// By how much they are wrong when nothing lives as long as it should.
 const CLOCK_ERROR_GREAT: Duration = Duration::from_secs(3_600);
+
+/// The memory of a node.
+const MEMORY: u64 = 256 << 20;
+/// The memory of one that has little. Between two nodes, a sixteenth of it is for commands.
+const MEMORY_SMALL: u64 = 24 << 20;
+/// How long the values are that it is sent: the longest fill what there is for commands.
+const LENGTHS: &[usize] = &[0, 0, 0, 100, 5_000, 70_000, 300_000, 1_600_000];
 
 /// A way to break the nodes on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +55,8 @@ pub enum Plan {
     Amnesia,
     /// Again and again a leader whose clock is ahead of all others' is cut off.
     Clocks,
+    /// What the seed says, to nodes that have little memory for the values they are sent.
+    Long,
 }
 
 /// What a run is like. All of it follows from the seed but
@@ -57,6 +67,10 @@ pub struct Options {
     pub seed: u64,
     /// Hosts with nodes, which found the cluster.
     pub nodes: usize,
+    /// Bytes of a node's memory.
+    pub memory: u64,
+    /// How long values are.
+    pub padding: Padding,
     /// Hosts with clients.
     pub clients: usize,
     /// Partitions of the cluster.
@@ -102,6 +116,8 @@ impl Options {
         let mut options = Self {
             seed,
             nodes: if dice.percent(70) { 3 } else { 5 },
+            memory: MEMORY,
+            padding: Padding::NONE,
             clients: 4,
             partitions: 1 + u16::try_from(dice.below(4)).expect("it is small"),
             reads: if dice.percent(60) { ReadPolicy::Lease } else { ReadPolicy::Quorum },
@@ -151,6 +167,18 @@ impl Options {
         }
     }
 
+    /// What `seed` makes of [`Plan::Long`].
+    #[must_use]
+    pub fn long(seed: u64) -> Self {
+        Self {
+            memory: MEMORY_SMALL,
+            padding: Padding::of(LENGTHS),
+            clients: 8,
+            plan: Plan::Long,
+            ..Self::of(seed)
+        }
+    }
+
     /// The command that runs it again.
     #[must_use]
     pub fn command(&self) -> String {
@@ -160,6 +188,7 @@ impl Options {
             Plan::Chance => "",
             Plan::Amnesia => " --plan amnesia",
             Plan::Clocks => " --plan clocks",
+            Plan::Long => " --plan long",
         };
         format!("cargo xtask sim --seed {}{plan}{broken}", self.seed)
     }

@@ -1,8 +1,8 @@
-//! A hash of all that happens: every message on the network, byte by byte, and
-//! every line of the nodes' logs, with the host and in their order. Two runs
-//! with one hash were the same run.
+//! A hash of all that happens: every message on the network, and every line of the
+//! nodes' logs, with the host and in their order. Two runs with one hash were the same
+//! run. Of a long message its beginning counts, where nodes put a hash of the rest.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,17 +94,31 @@ fn counts(metadata: &Metadata<'_>) -> bool {
     }
 }
 
+/// The most of an event's text that is taken down, in bytes. Messages are written as hex.
+const TEXT_MAX: usize = 16 << 10;
+
 /// An event's fields as text.
 #[derive(Default)]
 struct Fields(String);
 
+impl Write for Fields {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Whoever writes ends here.
+        if self.0.len() > TEXT_MAX {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Writing to a string does not fail.
+        // It fails where the text ends.
         let _ = if field.name() == "message" {
-            write!(self.0, " {value:?}")
+            write!(self, " {value:?}")
         } else {
-            write!(self.0, " {}={value:?}", field.name())
+            write!(self, " {}={value:?}", field.name())
         };
     }
 }

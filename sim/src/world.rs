@@ -220,7 +220,7 @@ impl World<'_> {
         self.asking.is_on.set(true);
         self.go_on(Duration::from_secs(2))?;
         match self.options.plan {
-            Plan::Chance => {}
+            Plan::Chance | Plan::Long => {}
             Plan::Amnesia => return self.forget(),
             Plan::Clocks => return self.misjudge(),
         }
@@ -380,6 +380,7 @@ fn asking(options: &Options) -> Asking {
         answered: Cell::default(),
         hosts: (0..options.nodes).map(host).collect(),
         think: options.think,
+        padding: options.padding,
     }
 }
 

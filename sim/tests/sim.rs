@@ -19,6 +19,8 @@ const UNCOMMITTED: [u64; 4] = [9, 13, 2, 1];
 const UNTIMELY: [u64; 2] = [1, 4];
 /// With which nodes do not pass whose memory goes and whose identity stays.
 const FORGETFUL: u64 = 1;
+/// With values that are long for the nodes' memory.
+const LONG: [u64; 2] = [1, 2];
 /// Of which two runs are compared.
 const TWICE: u64 = 13;
 /// Faults that hit a leader in one of the runs at least. Of those that two kinds of
@@ -73,6 +75,15 @@ fn meet_every_fault(met: &Coverage) {
     for what in ["DNS lied", "a node has left", "clocks seconds apart", "clocks minutes apart"] {
         assert!(met.count(what) > 0, "no run had: {what}\n{met}");
     }
+}
+
+#[test]
+fn values_that_are_long_for_the_nodes_memory_break_no_order() {
+    let mut met = Coverage::default();
+    for seed in LONG {
+        met.merge(&passes(Options::long(seed)).coverage);
+    }
+    assert!(met.count("GET data") > 0 && met.count("CAS ok") > 0, "{met}");
 }
 
 #[test]

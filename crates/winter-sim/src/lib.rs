@@ -9,4 +9,5 @@ pub mod coverage;
 pub mod dice;
 pub mod history;
 pub mod linearizability;
+pub mod padding;
 pub mod workload;

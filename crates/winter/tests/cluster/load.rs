@@ -1,7 +1,6 @@
 //! Clients that ask through all nodes, whatever becomes of these, and write
 //! down what they asked and what they were told.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use winter_sim::coverage::Coverage;
 use winter_sim::history::{
-    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table, Value, Write,
+    Action, Call, History, Key, KeyOp, Operation, Outcome, Recorder, Reply, Table,
 };
 use winter_sim::linearizability::{Options, TableMoments, check};
+use winter_sim::padding::Padding;
 use winter_sim::workload::{Options as WorkloadOptions, Workload};
 use winter_testkit::{DEADLINE, within};
 
@@ -27,8 +27,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What a client writes without reading meanwhile: a socket takes it in.
 const WRITE_BYTES_MAX: usize = 16 << 10;
 /// How long values are in [`Manner::LongPipelines`]: one of these, by their number.
-const LENGTHS: [usize; 13] =
-    [0, 0, 0, 0, 0, 0, 1_000, 17_000, 17_000, 70_000, 300_000, 1_000_000, 4 << 20];
+const LENGTHS: &[usize] =
+    &[0, 0, 0, 0, 0, 0, 1_000, 17_000, 17_000, 70_000, 300_000, 1_000_000, 4 << 20];
 /// The most commands of a pipeline.
 const PIPELINE_MAX: usize = 16;
 
@@ -53,6 +53,7 @@ pub(crate) type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
 struct Shared {
     nodes: Nodes,
     manner: Manner,
+    padding: Padding,
     began: Instant,
     workload: Mutex<Workload>,
     recorder: Mutex<Recorder>,
@@ -66,6 +67,10 @@ impl Load {
         let shared = Arc::new(Shared {
             nodes,
             manner,
+            padding: match manner {
+                Manner::OneByOne => Padding::NONE,
+                Manner::LongPipelines => Padding::of(LENGTHS),
+            },
             began: Instant::now(),
             workload: Mutex::new(Workload::new(options)),
             recorder: Mutex::default(),
@@ -167,7 +172,10 @@ impl Client {
             ids.iter().for_each(|&id| self.complete(id, Outcome::Failed));
             return self.move_on();
         };
-        let sender = send(&connection, calls.iter().map(|call| self.line(call)).collect());
+        let sender = send(
+            &connection,
+            calls.iter().map(|call| self.shared.padding.line(call) + "\n").collect(),
+        );
         let mut asked = calls.iter().zip(&ids);
         let mut is_served = true;
         for (call, &id) in asked.by_ref() {
@@ -176,7 +184,7 @@ impl Client {
                 is_served = false;
                 break;
             };
-            let outcome = Outcome::of_line(&unpadded(&line));
+            let outcome = self.shared.padding.outcome(&line);
             self.complete(id, outcome.clone());
             is_served &= outcome != Outcome::Failed;
             if let Outcome::Known(reply) = outcome {
@@ -205,18 +213,6 @@ impl Client {
         self.shared.workload.lock().unwrap().learn(call, reply);
         if is_written(reply) {
             self.shared.written.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// What is sent to ask for it.
-    fn line(&self, call: &Call) -> String {
-        let line = format!("{call}\n");
-        match call.action {
-            Action::Key(_, op) if self.shared.manner == Manner::LongPipelines => {
-                let Some(Write { value, .. }) = op.write() else { return line };
-                line.replacen(&format!(" {value}"), &format!(" {}", padded(value)), 1)
-            }
-            _ => line,
         }
     }
 
@@ -252,26 +248,6 @@ fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
     let mut line = String::new();
     connection.read_line(&mut line).ok()?;
     line.strip_suffix('\n').map(str::to_owned)
-}
-
-/// A value with a tail, which says of each part whose it is.
-fn padded(value: Value) -> String {
-    let name = value.to_string();
-    let length = LENGTHS[usize::try_from(value.0).unwrap() % LENGTHS.len()];
-    if length <= name.len() {
-        return name;
-    }
-    format!("{name}-").repeat(length / (name.len() + 1) + 1)
-}
-
-/// A reply with its value as histories name it, if that is what was once padded.
-fn unpadded(line: &str) -> Cow<'_, str> {
-    let (before, data) = line.rsplit_once(' ').map_or(("", line), |(head, data)| (head, data));
-    let number = data.strip_prefix('v').and_then(|data| data.split_once('-')?.0.parse().ok());
-    let Some(value) = number.map(Value).filter(|&value| padded(value) == data) else {
-        return line.into();
-    };
-    format!("{before} {value}").trim_start().to_owned().into()
 }
 
 fn choose(nodes: &Nodes, turn: usize) -> SocketAddr {
