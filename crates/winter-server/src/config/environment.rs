@@ -55,8 +55,11 @@ pub(super) fn read(environment: &Environment) -> Found {
 }
 
 fn unknown(name: &str) -> String {
-    let names = SETTINGS.iter().map(|setting| setting.environment);
-    match closest(name, names) {
+    // Not every variable begins with WINTER_, and not every one is named as its key.
+    let key = name.trim_start_matches("WINTER_").to_ascii_lowercase();
+    let by_key = SETTINGS.iter().find(|setting| setting.file_key == Some(&key));
+    let names = || SETTINGS.iter().map(|setting| setting.environment);
+    match by_key.map(|setting| setting.environment).or_else(|| closest(name, names())) {
         Some(closest) => format!("ignored {name}: no such setting; did you mean {closest}?"),
         None => format!("ignored {name}: no such setting"),
     }

@@ -235,13 +235,18 @@ fn what_kubernetes_injects_is_warned_of_and_ignored() {
 
 #[test]
 fn an_unknown_variable_of_ours_is_warned_of() {
-    let reading = read("", &["WINTER_MAX_MEMROY=1gb", "WINTER_IS_COMING=1", "PATH=/bin"], "");
+    let reading = read(
+        "",
+        &["WINTER_MAX_MEMROY=1gb", "WINTER_IS_COMING=1", "WINTER_PORT=1", "PATH=/bin"],
+        "",
+    );
     config(&reading);
     assert_eq!(
         reading.warnings,
         [
             "ignored WINTER_IS_COMING: no such setting",
             "ignored WINTER_MAX_MEMROY: no such setting; did you mean WINTER_MAX_MEMORY?",
+            "ignored WINTER_PORT: no such setting; did you mean RECEPTOR_PORT?",
         ]
     );
 }
