@@ -17,7 +17,7 @@ const CLOCK_ERROR_GREAT: Duration = Duration::from_secs(3_600);
 
 /// The memory of a node.
 const MEMORY: u64 = 256 << 20;
-/// The memory of one that has little. Between two nodes, a sixteenth of it is for commands.
+/// The memory of one that has little: a sixteenth is for commands between two nodes.
 const MEMORY_SMALL: u64 = 24 << 20;
 /// How long the values are that it is sent: the longest fill what there is for commands.
 const LENGTHS: &[usize] = &[0, 0, 0, 100, 5_000, 70_000, 300_000, 1_600_000];

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::history::{Action, Call, Outcome, Value, Write};
+use crate::coverage::Coverage;
+use crate::history::{Action, Call, History, Outcome, Reply, Value, Write};
 
 /// How long values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +38,41 @@ impl Padding {
         Outcome::of_line(&self.unpad(line))
     }
 
+    /// Counts what was written and read of values of a megabyte and more.
+    pub fn saw_long(&self, history: &History, coverage: &mut Coverage) {
+        let is_long = |value: Value| self.length(value) >= 1_000_000;
+        for op in history.operations() {
+            match (op.answer(), op.call.action) {
+                (Some((Reply::Data(value) | Reply::VersionData(_, value), _)), _)
+                    if is_long(*value) =>
+                {
+                    coverage.saw("a long value was read");
+                }
+                (
+                    Some((Reply::Ok | Reply::OkVersion(_) | Reply::Added(_), _)),
+                    Action::Key(_, op),
+                ) if op.write().is_some_and(|write| is_long(write.value)) => {
+                    coverage.saw("a long value was written");
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The value, which says in each part of it whose that is.
     fn pad(&self, value: Value) -> String {
         let name = value.to_string();
-        let place = usize::try_from(value.0).unwrap_or(0) % self.lengths.len().max(1);
-        match self.lengths.get(place) {
-            Some(&length) if length > name.len() => {
-                let part = name + "-";
-                part.repeat(length.div_ceil(part.len()))
-            }
-            _ => name,
+        let length = self.length(value);
+        if length <= name.len() {
+            return name;
         }
+        let part = name + "-";
+        part.repeat(length.div_ceil(part.len()))
+    }
+
+    fn length(&self, value: Value) -> usize {
+        let place = usize::try_from(value.0).unwrap_or(0) % self.lengths.len().max(1);
+        self.lengths.get(place).copied().unwrap_or(0)
     }
 
     fn unpad<'a>(&self, line: &'a str) -> Cow<'a, str> {

@@ -139,6 +139,7 @@ impl World<'_> {
     /// Judges what clients were told.
     pub(super) fn judge(&mut self, history: &History) {
         self.coverage.saw_history(history);
+        self.options.padding.saw_long(history, &mut self.coverage);
         if self.script.borrow().lies > 0 {
             self.coverage.saw("DNS lied");
         }

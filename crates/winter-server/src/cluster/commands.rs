@@ -20,6 +20,7 @@ use winter_core::store::partition::Holdings;
 use super::Inner;
 use super::leader::unknown;
 use super::wire::{self, Affair, Answer, Ask, Held, NewTable, Proposed, Scanned};
+use crate::node::memory::Memory;
 use crate::node::scan::Step;
 use crate::node::table::{Described, Tally};
 
@@ -94,10 +95,7 @@ impl Inner {
         if self.limits.is_full(|| self.map().nodes())
             && self.find(name.clone(), deadline).await?.is_none()
         {
-            let fault = Fault::new(
-                Kind::Memory,
-                "a node is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables",
-            );
+            let fault = Memory::full_elsewhere("the tables, as all do,");
             self.node.stats.events.count_rejection(&fault);
             return Err(fault);
         }

@@ -299,10 +299,7 @@ impl Leader {
     ) -> Result<Option<Claim>, Fault> {
         let Some(cost) = cost else { return Ok(None) };
         if is_full {
-            return Err(Fault::new(
-                Kind::Memory,
-                "a node that holds this partition is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables",
-            ));
+            return Err(Memory::full_elsewhere("this partition"));
         }
         table.usage.as_ref().map(|_| self.inner.limits.admit(table, cost, asked)).transpose()
     }

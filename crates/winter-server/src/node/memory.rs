@@ -98,6 +98,17 @@ impl Memory {
         )
     }
 
+    /// The fault for what would write to nodes of which one is full.
+    #[must_use]
+    pub fn full_elsewhere(what_for: &str) -> Fault {
+        Fault::new(
+            Kind::Memory,
+            format!(
+                "a node that holds {what_for} is at its memory limit (WINTER_MAX_MEMORY); delete entries or drop tables"
+            ),
+        )
+    }
+
     /// The fault for a reply that there is no room for.
     #[must_use]
     pub fn no_room() -> Fault {

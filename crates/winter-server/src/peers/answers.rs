@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::{Source, Turn};
-use super::frame::{HEAD_BYTES, Header, Outcome, Urgency};
+use super::frame::{HEAD_BYTES, Header, Load, Outcome, Urgency};
 
 pub(super) struct Answers {
     state: Mutex<State>,
@@ -23,7 +23,8 @@ pub(super) struct Answers {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Header, Bytes)>,
+    /// Answers that wait, by [`Urgency`].
+    queues: [VecDeque<(Header, Bytes)>; 2],
     queue_bytes: usize,
     /// What is worked on, by [`Urgency`].
     under_way: [UnderWay; 2],
@@ -33,7 +34,7 @@ struct State {
 #[derive(Default)]
 struct UnderWay {
     requests: usize,
-    bytes: usize,
+    load: Load,
 }
 
 impl Answers {
@@ -51,13 +52,13 @@ impl Answers {
     pub(super) fn admit(&self, urgency: Urgency, bytes: usize) -> bool {
         let mut state = self.state.lock();
         let under_way = &mut state.under_way[urgency as usize];
-        let is_alone = under_way.requests == 0;
-        let is_heavy = under_way.bytes + bytes > self.bytes_max && urgency.needs_room(bytes);
-        if under_way.requests >= self.in_flight_max || is_heavy && !is_alone {
+        if under_way.requests >= self.in_flight_max
+            || !under_way.load.has_room(urgency, bytes, self.bytes_max)
+        {
             return false;
         }
         under_way.requests += 1;
-        under_way.bytes += bytes;
+        under_way.load.add(urgency, bytes);
         true
     }
 
@@ -65,28 +66,34 @@ impl Answers {
     pub(super) fn let_go(&self, urgency: Urgency, bytes: usize) {
         let under_way = &mut self.state.lock().under_way[urgency as usize];
         under_way.requests -= 1;
-        under_way.bytes -= bytes;
+        under_way.load.take_off(urgency, bytes);
     }
 
     /// Queues a request's answer, if it wants one.
-    pub(super) fn answer(&self, number: Option<u64>, outcome: Outcome, body: Bytes) {
+    pub(super) fn answer(
+        &self,
+        urgency: Urgency,
+        number: Option<u64>,
+        outcome: Outcome,
+        body: Bytes,
+    ) {
         if let Some(request) = number {
-            self.push_with(Header::Answer { request, outcome }, body);
+            self.push_with(urgency, Header::Answer { request, outcome }, body);
         }
     }
 
     /// Queues a frame without a body.
     pub(super) fn push(&self, header: Header) {
-        self.push_with(header, Bytes::new());
+        self.push_with(Urgency::Prompt, header, Bytes::new());
     }
 
-    fn push_with(&self, header: Header, body: Bytes) {
+    fn push_with(&self, urgency: Urgency, header: Header, body: Bytes) {
         let mut state = self.state.lock();
         if state.has_ended {
             return;
         }
         state.queue_bytes += body.len();
-        state.queue.push_back((header, body));
+        state.queues[urgency as usize].push_back((header, body));
         drop(state);
         self.arrived.notify_one();
     }
@@ -100,14 +107,15 @@ impl Answers {
 
     fn is_full(&self) -> bool {
         let state = self.state.lock();
-        state.queue.len() >= self.in_flight_max || state.queue_bytes > self.bytes_max
+        let queued: usize = state.queues.iter().map(VecDeque::len).sum();
+        queued >= self.in_flight_max || state.queue_bytes > self.bytes_max
     }
 
     /// The connection has ended: answers that come from now on are let go.
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
         state.has_ended = true;
-        state.queue = VecDeque::new();
+        state.queues = Default::default();
     }
 }
 
@@ -115,11 +123,18 @@ impl Source for Answers {
     fn take(&self, batch: &mut Vec<(Header, Bytes)>, bytes: usize) -> Turn {
         let mut state = self.state.lock();
         let mut taken = 0;
-        while taken < bytes {
-            let Some((header, body)) = state.queue.pop_front() else { break };
-            state.queue_bytes -= body.len();
-            taken += body.len() + HEAD_BYTES;
-            batch.push((header, body));
+        for urgency in Urgency::ALL {
+            // However much there is of the first, something goes of the second.
+            let mut is_first = true;
+            while taken < bytes || is_first {
+                let Some((header, body)) = state.queues[urgency as usize].pop_front() else {
+                    break;
+                };
+                is_first = false;
+                state.queue_bytes -= body.len();
+                taken += body.len() + HEAD_BYTES;
+                batch.push((header, body));
+            }
         }
         drop(state);
         if taken > 0 {

@@ -280,7 +280,7 @@ impl Desk {
             counters.requests_busy.bump();
             Outcome::Busy
         };
-        self.answers.answer(number, outcome, Bytes::new());
+        self.answers.answer(urgency, number, outcome, Bytes::new());
     }
 
     fn work(&self, number: Option<u64>, request: Request) {
@@ -304,7 +304,7 @@ impl Desk {
                 () = shared.kill.cancelled() => (Outcome::Failed, Bytes::new()),
             };
             answers.let_go(urgency, bytes);
-            answers.answer(number, outcome, body);
+            answers.answer(urgency, number, outcome, body);
         });
     }
 

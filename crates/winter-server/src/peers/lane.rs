@@ -16,7 +16,7 @@ use winter_core::cluster::GroupId;
 
 use super::connection::{Source, Turn};
 use super::error::{CallError, Lost, NotSent};
-use super::frame::{Channel, HEAD_BYTES, Header, Outcome, Urgency};
+use super::frame::{Channel, HEAD_BYTES, Header, Load, Outcome, Urgency};
 use super::options::Options;
 
 type Answer = Result<Bytes, CallError>;
@@ -61,7 +61,7 @@ struct State {
 #[derive(Default)]
 struct Queue {
     calls: VecDeque<Queued>,
-    bytes: usize,
+    load: Load,
     /// Calls of this urgency that wait for their answers.
     unanswered: usize,
 }
@@ -69,14 +69,14 @@ struct Queue {
 impl Queue {
     fn pop(&mut self) -> Option<Queued> {
         let queued = self.calls.pop_front()?;
-        self.bytes -= queued.body.len();
+        self.load.take_off(queued.channel.urgency(), queued.body.len());
         Some(queued)
     }
 
     /// Takes a call out, if it is still there.
     fn remove(&mut self, request: u64) -> Option<Queued> {
         let queued = self.calls.remove(self.place(request).ok()?)?;
-        self.bytes -= queued.body.len();
+        self.load.take_off(queued.channel.urgency(), queued.body.len());
         Some(queued)
     }
 
@@ -202,14 +202,11 @@ impl Lane {
         let request = state.requests;
         let urgency = channel.urgency();
         let queue = &mut state.queues[urgency as usize];
-        let is_first = queue.calls.is_empty();
-        let is_heavy =
-            queue.bytes + body.len() > self.queue_bytes_max && urgency.needs_room(body.len());
-        let in_flight = queue.calls.len() + queue.unanswered;
-        if in_flight >= self.in_flight_max || is_heavy && !is_first {
+        let has_room = queue.load.has_room(urgency, body.len(), self.queue_bytes_max);
+        if queue.calls.len() + queue.unanswered >= self.in_flight_max || !has_room {
             return Err(NotSent::QueueFull);
         }
-        queue.bytes += body.len();
+        queue.load.add(urgency, body.len());
         queue.calls.push_back(Queued { request, channel, group, body, caller });
         state.requests += 1;
         drop(state);
@@ -307,9 +304,9 @@ impl Lane {
     /// Calls and bytes that wait to be sent, and calls that wait for their answers.
     pub(super) fn lengths(&self) -> (usize, usize, usize) {
         let state = self.state.lock();
-        let calls = state.queues.iter().map(|queue| queue.calls.len()).sum();
-        let bytes = state.queues.iter().map(|queue| queue.bytes).sum();
-        (calls, bytes, state.waiting.len())
+        let queued = || state.queues.iter().flat_map(|queue| &queue.calls);
+        let bytes = queued().map(|queued| queued.body.len()).sum();
+        (queued().count(), bytes, state.waiting.len())
     }
 }
 
@@ -358,7 +355,7 @@ impl Source for Lane {
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut taken = 0;
-        for urgency in [Urgency::Prompt, Urgency::Patient] {
+        for urgency in Urgency::ALL {
             // However much there is of the first, something goes of the second.
             let mut is_first = true;
             while (taken < bytes || is_first) && !state.is_leaving {

@@ -11,9 +11,9 @@
 //! What callers may rely on:
 //! - A call is sent once, never again by itself. [`CallError`] says whether
 //!   something may have been done.
-//! - Calls to a peer begin there in the order in which they were made, for all
-//!   channels that share a connection; see [`Handler::handle`]. Nothing is
-//!   promised across a connection's end.
+//! - Calls to a peer begin there in the order in which they were made, for commands
+//!   on the one hand, and for consensus and membership, which go before them, on the
+//!   other; see [`Handler::handle`]. Nothing is promised across a connection's end.
 //! - Nothing waits without end or grows without bound: every limit is in
 //!   [`Options`]. Where a queue is full or a peer is out of reach, calls fail at once.
 //! - What comes and is not right ends its own connection, is counted under its

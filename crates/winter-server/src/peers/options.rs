@@ -27,11 +27,12 @@ pub struct Options {
     pub versions: Versions,
     /// The longest body of a call and of its answer, in bytes: [`BODY_BYTES_MAX`] at the most.
     pub body_bytes_max: usize,
-    /// Calls of one connection that wait to be sent or answered; and requests
-    /// of one connection that are worked on.
+    /// Calls of one connection that wait to be sent or answered; and requests of one
+    /// connection that are worked on: of commands, and of all that is more urgent.
     pub in_flight_max: usize,
-    /// Bytes of one connection's calls that wait to be sent; of requests that
-    /// are worked on; of answers that wait to be sent. A single longer one is let through.
+    /// Bytes of one connection's calls that wait to be sent, and of requests that are worked
+    /// on, each for commands and for all that is more urgent; of answers that wait to be
+    /// sent. A single longer one is let through, and what is short and urgent counts nothing.
     pub queue_bytes_max: usize,
     /// Connections that others have made.
     pub connections_max: usize,

@@ -10,7 +10,7 @@ use winter_server::peers::frame::{Header, Outcome};
 use winter_server::peers::handshake::Purpose;
 use winter_server::peers::{CallError, Channel, Lost, NotSent, Options};
 
-use crate::kit::{ECHO, HOLD, NOTE, Node, PATIENCE, address, patient};
+use crate::kit::{ECHO, HELD, HOLD, NOTE, Node, PATIENCE, address, patient};
 use crate::raw::{Played, Session};
 
 /// Answers every request on a connection with its body.
@@ -168,6 +168,23 @@ async fn what_commands_hold_keeps_no_consensus_out() {
         callee.deeds.release.add_permits(1);
     });
     assert_eq!(held.unwrap().len(), 5_000);
+}
+
+#[tokio::test]
+async fn what_is_long_of_consensus_keeps_nothing_short_out_and_is_kept_out_by_none() {
+    let small = Options { queue_bytes_max: 1_000, in_flight_max: 3, ..patient() };
+    let (caller, callee) = (Node::member(), Node::with(small));
+    caller.meet(&callee).await;
+    let call = |body: Vec<u8>| caller.call(callee.id, Channel::CONSENSUS, body);
+    let long = [HELD, &[1; 20 << 10]].concat();
+    let (short, held, ()) = tokio::join!(call(HELD.to_vec()), call(long.clone()), async {
+        callee.has_held(2).await;
+        assert_eq!(call(vec![2; 10_000]).await.unwrap().len(), 10_000);
+        let second = call(long.clone()).await;
+        assert_eq!(second, Err(CallError::NotSent(NotSent::Busy)));
+        callee.deeds.release.add_permits(2);
+    });
+    assert_eq!((short.unwrap().len(), held.unwrap().len()), (HELD.len(), long.len()));
 }
 
 #[tokio::test]

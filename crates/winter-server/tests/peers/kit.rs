@@ -27,6 +27,8 @@ pub(crate) const APPLICATION: &str = "winter-test";
 pub(crate) const ECHO: Channel = Channel::COMMANDS;
 /// Answers when it is released.
 pub(crate) const HOLD: Channel = Channel(10);
+/// What begins so is held, whatever it is about.
+pub(crate) const HELD: &[u8] = b"held";
 /// Declines.
 pub(crate) const DECLINE: Channel = Channel(11);
 /// Panics at once, or when it is polled.
@@ -71,7 +73,7 @@ impl Handler for Doing {
     fn handle(&self, request: Request) -> Handling {
         let deeds = Arc::clone(&self.0);
         match request.channel {
-            HOLD => Box::pin(async move {
+            channel if channel == HOLD || request.body.starts_with(HELD) => Box::pin(async move {
                 deeds.held.fetch_add(1, Ordering::SeqCst);
                 deeds.release.acquire().await.unwrap().forget();
                 Answer::Done(request.body)

@@ -358,11 +358,17 @@ fn what_one_node_has_no_memory_for_is_refused_and_what_it_does_not_hold_is_not()
     eprintln!("{written} times were written before: {refused:?}");
     assert!(refused.iter().all(|through| through.contains(&false)), "others go on");
     // Every node keeps all tables in mind, and this one has no room for more.
+    let before = rejections(&cluster, "memory");
+    assert!(before > 0, "what is refused is counted");
+    let mut tables = 0..;
     for wire in &mut wires {
-        eventually("no table is made", || is_refusal(&wire.ask("CREATE u")).then_some(()));
+        eventually("no table is made", || {
+            let name = tables.next().unwrap();
+            is_refusal(&wire.ask(&format!("CREATE u{name}"))).then_some(())
+        });
         assert_eq!(wire.ask("CREATE t"), "already created");
     }
-    assert!(rejections(&cluster, "memory") > 0, "what is refused is counted");
+    assert!(rejections(&cluster, "memory") >= before + 3, "of tables, too");
     // Whichever node is asked, what it holds may be read and deleted.
     for (number, wire) in wires.iter_mut().enumerate() {
         assert_eq!(wire.ask("GET t 0.0"), value, "through node {number}");

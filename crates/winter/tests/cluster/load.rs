@@ -109,6 +109,7 @@ impl Load {
         }
         let history = self.shared.recorder.lock().unwrap().history();
         coverage.saw_history(&history);
+        self.shared.padding.saw_long(&history, coverage);
         // A table comes and goes partition by partition, while its CREATE or DROP runs.
         let options = Options { table_moments: TableMoments::OnePerKey, ..Options::default() };
         let verdict = check(&history, &options);

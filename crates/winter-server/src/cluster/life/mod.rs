@@ -271,7 +271,6 @@ impl Inner {
     /// Lets go of the replica of a partition, if there is one here.
     pub(super) async fn let_go(&self, partition: PartitionId) {
         if let Some(held) = self.hosted.data(partition) {
-            // Before it goes: nobody reads counters that have shrunk.
             held.machine(|machine| machine.supervision().retire());
             self.hosted.take_data(partition);
             held.shutdown().await;
