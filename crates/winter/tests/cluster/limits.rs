@@ -402,6 +402,40 @@ fn a_client_that_is_alone_is_never_told_that_a_partition_is_busy() {
 /// How long a leader's followers may be silent before it gives up what waits for them.
 const SILENCE_MAX: Duration = Duration::from_millis(1_500);
 
+/// Values as long as all that may be under way between two nodes, which forward them to
+/// each other, and a third that is lost: each write waits for an append between these two.
+#[test]
+fn long_values_that_two_nodes_forward_to_each_other_do_not_stop_their_consensus() {
+    let mut cluster = winter()
+        .set("WINTER_MAX_MEMORY", "64mb")
+        // A machine that has much else to do takes its time; what stands still takes it all.
+        .set("WINTER_COMMAND_TIMEOUT", "15s")
+        .start();
+    create(&mut cluster.connect(0), "t");
+    cluster.kill(2);
+    eventually("both others lead, and nobody else does", || {
+        let seen = [0, 1].map(|number| standing(&cluster, number));
+        let led = seen.iter().map(|node| node.led_by(&node.me));
+        led.clone().all(|led| led > 0).then_some(())?;
+        (led.sum::<usize>() == seen[0].leaders.len()).then_some(())
+    });
+    let value = "x".repeat(4_200_000);
+    std::thread::scope(|scope| {
+        for writer in 0..10 {
+            let mut wire = cluster.connect(writer % 2);
+            let (key, value) = (writer / 2, &value);
+            scope.spawn(move || {
+                for turn in 0..6 {
+                    let reply = wire.ask(&format!("PUT t {key} {value}"));
+                    // For what was overwritten there may still be no room.
+                    let is_answered = reply.starts_with("ok ") || reply.starts_with("error memory");
+                    assert!(is_answered, "{writer}.{turn}: {reply}");
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn writes_that_no_queue_has_room_for_are_busy_were_not_done_and_go_through_later() {
     // Nine megabytes may wait.
