@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::connection::{Source, Turn};
-use super::frame::{HEAD_BYTES, Header, Load, Outcome, Urgency};
+use super::frame::{HEAD_BYTES, Header, Outcome};
+use super::urgency::{Load, Urgency};
 
 pub(super) struct Answers {
     state: Mutex<State>,

@@ -15,6 +15,7 @@ use super::handler::{Answer, Panic, Peer, Request, caught};
 use super::handshake::{self, Hello, Kind, Message, Purpose, Refused, Welcome};
 use super::options::{ACCEPT_BACKOFF, PROBE_BYTES_MAX, PROBES_IN_FLIGHT_MAX};
 use super::reason::Reason;
+use super::urgency::Urgency;
 use crate::logging::Throttle;
 use crate::net::link::{self, Listener, Stream};
 
@@ -271,7 +272,7 @@ impl Desk {
     fn begin(&self, number: Option<u64>, request: Request) {
         let counters = &self.shared.counters;
         counters.requests.bump();
-        let (urgency, bytes) = (request.channel.urgency(), request.body.len());
+        let (urgency, bytes) = (Urgency::of(request.channel), request.body.len());
         let outcome = if self.shared.drain.is_cancelled() {
             Outcome::Stopping
         } else if self.answers.admit(urgency, bytes) {
@@ -284,7 +285,7 @@ impl Desk {
     }
 
     fn work(&self, number: Option<u64>, request: Request) {
-        let (urgency, bytes) = (request.channel.urgency(), request.body.len());
+        let (urgency, bytes) = (Urgency::of(request.channel), request.body.len());
         let shared = Arc::clone(&self.shared);
         let answers = Arc::clone(&self.answers);
         let answer_bytes_max = self.answer_bytes_max;

@@ -16,8 +16,9 @@ use winter_core::cluster::GroupId;
 
 use super::connection::{Source, Turn};
 use super::error::{CallError, Lost, NotSent};
-use super::frame::{Channel, HEAD_BYTES, Header, Load, Outcome, Urgency};
+use super::frame::{Channel, HEAD_BYTES, Header, Outcome};
 use super::options::Options;
+use super::urgency::{Load, Urgency};
 
 type Answer = Result<Bytes, CallError>;
 
@@ -69,14 +70,14 @@ struct Queue {
 impl Queue {
     fn pop(&mut self) -> Option<Queued> {
         let queued = self.calls.pop_front()?;
-        self.load.take_off(queued.channel.urgency(), queued.body.len());
+        self.load.take_off(Urgency::of(queued.channel), queued.body.len());
         Some(queued)
     }
 
     /// Takes a call out, if it is still there.
     fn remove(&mut self, request: u64) -> Option<Queued> {
         let queued = self.calls.remove(self.place(request).ok()?)?;
-        self.load.take_off(queued.channel.urgency(), queued.body.len());
+        self.load.take_off(Urgency::of(queued.channel), queued.body.len());
         Some(queued)
     }
 
@@ -116,7 +117,7 @@ impl Queued {
         let Some((caller, deadline)) = caller else {
             return (Header::OneWay { channel, group }, body);
         };
-        let urgency = channel.urgency();
+        let urgency = Urgency::of(channel);
         state.waiting.insert(request, Awaited { urgency, caller });
         state.queues[urgency as usize].unanswered += 1;
         let budget = deadline.saturating_duration_since(now).as_millis().max(1);
@@ -200,7 +201,7 @@ impl Lane {
             return Err(why);
         }
         let request = state.requests;
-        let urgency = channel.urgency();
+        let urgency = Urgency::of(channel);
         let queue = &mut state.queues[urgency as usize];
         let has_room = queue.load.has_room(urgency, body.len(), self.queue_bytes_max);
         if queue.calls.len() + queue.unanswered >= self.in_flight_max || !has_room {

@@ -35,6 +35,7 @@ mod options;
 mod outgoing;
 mod probe;
 mod reason;
+mod urgency;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
